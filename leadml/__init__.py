@@ -1,7 +1,7 @@
 """leadml settles with data what a lead is.
 
-It reads the written definition, learns from the closed loop which attributes predict acceptance and won deals,
-holds the two against each other and proposes few, small threshold changes with their evidence.
+It reads the written definition, learns from the closed loop which attributes predict acceptance and won
+deals, holds the two against each other and proposes few, small threshold changes with their evidence.
 
 The names below are loaded when they are first used, so ``import leadml`` stays light.
 """

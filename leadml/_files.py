@@ -18,7 +18,7 @@ __all__ = ["compute_sha256", "read_bytes", "replaced_file", "write_text"]
 
 
 def read_bytes(path: Path | str, *, what: str) -> bytes:
-    """Read a file whole, or raise `InputMissingError` that says what was looked for (`what`: "definition", …)."""
+    """Read a file whole, or raise `InputMissingError` saying `what` was looked for ("definition", …)."""
     try:
         return Path(path).read_bytes()
     except OSError as error:

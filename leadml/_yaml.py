@@ -1,8 +1,9 @@
 """Hand-written YAML as text with positions.
 
-Every scalar stays the text that its author wrote (YAML's ``NO``, ``012``, ``1:30`` and ``1e3`` mean nothing
-here); the schema above decides types. Anchors, aliases, tags, merge keys, duplicate keys and several documents
-are refused, and so are invisible characters. Nothing is built recursively, so depth cannot exhaust the stack.
+Every scalar stays the text that its author wrote (YAML's ``NO``, ``012``, ``1:30`` and ``1e3`` mean
+nothing here); the schema above decides types. Anchors, aliases, tags, merge keys, duplicate keys and
+several documents are refused, and so are invisible characters. Nothing is built recursively, so depth
+cannot exhaust the stack.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadml._files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from leadml.errors import LeadmlError
 
@@ -279,7 +280,7 @@ class _Open:
     children: list[Node] = field(default_factory=list)
 
 
-def _build(events: Iterable[object], source: str, error: type[LeadmlError]) -> Node | None:  # noqa: C901, PLR0912
+def _build(events: Iterable[object], source: str, error: type[LeadmlError]) -> Node | None:
     stack: list[_Open] = []
     top: Node | None = None
     documents = 0
