@@ -1,0 +1,430 @@
+"""Frames in, matplotlib Axes out; a figure to an inline SVG that is the same bytes every time.
+
+The colours differ in lightness as well as in hue, and every series has its own marker, so that plots are
+readable in grey and by colour-blind readers. In a page the same colours become style variables
+(``--chart-blue`` …) that the page sets for light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+from leadml._render import clean_text, format_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "draw_svg",
+    "plot_bars",
+    "plot_profile",
+    "plot_quadrant",
+    "plot_ranges",
+    "plot_reliability",
+    "plot_series",
+]
+
+INK = "#1f2430"
+MUTED = "#66707f"
+GRID = "#d5d9e0"
+BLUE = "#0b5cad"
+ORANGE = "#c9660a"
+GREEN = "#2f8f5b"
+PAPER = "#fefefe"
+_SERIES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (MUTED, "D"))
+_VARIABLES = {
+    INK: "--chart-ink",
+    MUTED: "--chart-muted",
+    GRID: "--chart-grid",
+    BLUE: "--chart-blue",
+    ORANGE: "--chart-orange",
+    GREEN: "--chart-green",
+    PAPER: "--chart-paper",
+}
+_SVG = "{http://www.w3.org/2000/svg}"
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+_REFERENCE = re.compile(r"url\(#([^)]*)\)")
+
+
+# ---- plots ---------------------------------------------------------------------------------------
+
+
+def plot_ranges(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = "") -> Axes:
+    """Plot one row per label with a point and a range for each group.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``label``, ``group``, ``value``, ``ci_low``, ``ci_high`` (shares of one; missing rows are
+        left out). Labels are drawn from the top in order of appearance.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    xlabel : str, default ""
+        What the shares are.
+
+    Returns
+    -------
+    Axes
+    """
+    labels = list(dict.fromkeys(frame["label"]))
+    groups = list(dict.fromkeys(frame["group"]))
+    ax = _axes(ax)
+    for number, group in enumerate(groups):
+        part = frame[(frame["group"] == group) & frame["value"].notna()]
+        shift = (number - (len(groups) - 1) / 2) * 0.24
+        rows = [labels.index(label) + shift for label in part["label"]]
+        colour, marker = _SERIES[number % len(_SERIES)]
+        ax.hlines(rows, part["ci_low"], part["ci_high"], color=colour, linewidth=1.6)
+        ax.plot(part["value"], rows, marker, color=colour, markersize=5, label=clean_text(str(group)))
+    ax.set_yticks(range(len(labels)), [clean_text(str(label)) for label in labels])
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    _finish(ax, xlabel=xlabel, percent="x", grid="x")
+    if len(groups) > 1:
+        _legend(ax, columns=len(groups))
+    return ax
+
+
+def plot_bars(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = "") -> Axes:
+    """Plot one bar per row, longest first as given, with ``ci_low`` and ``ci_high`` where the frame has them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``label``, ``value``, optionally ``ci_low`` and ``ci_high``.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    xlabel : str, default ""
+        What the bars measure.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    rows = range(len(frame))
+    ax.barh(rows, frame["value"], height=0.62, color=BLUE)
+    if {"ci_low", "ci_high"} <= set(frame.columns):
+        ax.hlines(rows, frame["ci_low"], frame["ci_high"], color=INK, linewidth=1.2)
+    ax.axvline(0, color=MUTED, linewidth=0.8)
+    ax.set_yticks(rows, [clean_text(str(label)) for label in frame["label"]])
+    ax.set_ylim(len(frame) - 0.4, -0.6)
+    _finish(ax, xlabel=xlabel, grid="x")
+    return ax
+
+
+def plot_reliability(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = "predicted") -> Axes:
+    """Plot what came against what was predicted; a believable model lies on the diagonal.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``predicted``, ``observed`` and optionally ``ci_low``, ``ci_high``: shares of one, in order of
+        ``predicted``.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    xlabel : str, default "predicted"
+        Label of the horizontal axis.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    top = float(max(frame["predicted"].max(), frame["observed"].max(), 0.01)) * 1.05 if len(frame) else 1.0
+    ax.plot([0, top], [0, top], color=MUTED, linewidth=1, linestyle="--")
+    if {"ci_low", "ci_high"} <= set(frame.columns):
+        ax.fill_between(frame["predicted"], frame["ci_low"], frame["ci_high"], color=GRID, step=None)
+    ax.plot(frame["predicted"], frame["observed"], "-o", color=BLUE, markersize=3.5, linewidth=1.4)
+    ax.set_xlim(0, top)
+    ax.set_ylim(0, top)
+    _finish(ax, xlabel=xlabel, ylabel="observed", percent="xy", grid="both")
+    return ax
+
+
+def plot_profile(
+    frame: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    xlabel: str = "",
+    break_even: float | None = None,
+    marks: Sequence[tuple[str, float]] = (),
+) -> Axes:
+    """Plot the win rate of leads that pass everything else, against one attribute.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``low``, ``high`` (ends of each bin of the attribute), ``rate``, ``ci_low``, ``ci_high``,
+        ``smooth`` (the isotonic rate) and ``n``.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    xlabel : str, default ""
+        The attribute and its unit.
+    break_even : float, optional
+        Rate at which a worked lead pays; drawn as a level line.
+    marks : sequence of (str, float)
+        Thresholds to draw as upright lines with their names (at most three).
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    middle = (frame["low"] + frame["high"]) / 2
+    ax.vlines(middle, frame["ci_low"], frame["ci_high"], color=MUTED, linewidth=1.2)
+    ax.plot(middle, frame["rate"], "o", color=BLUE, markersize=4.5, label="observed")
+    if len(frame):
+        edges = [*frame["low"], float(frame["high"].iloc[-1])]
+        ax.stairs(frame["smooth"].to_numpy(), edges, color=BLUE, linewidth=1.4, baseline=None)
+    if break_even is not None:
+        ax.axhline(
+            break_even, color=INK, linewidth=1, linestyle=":", label=f"pays from {format_rate(break_even)}"
+        )
+    for (name, at), style in zip(marks, ("-", "--", "-."), strict=False):
+        ax.axvline(at, color=ORANGE, linewidth=1.4, linestyle=style, label=clean_text(name))
+    ax.set_ylim(bottom=0)
+    _finish(ax, xlabel=xlabel, percent="y", grid="y")
+    _legend(ax, columns=2)
+    return ax
+
+
+def plot_quadrant(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str, ylabel: str) -> Axes:
+    """Plot one named point per row around zero: what each side says of each criterion.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``label``, ``x``, ``y``: differences of shares, inside minus outside.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    xlabel, ylabel : str
+        What the differences are.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    part = frame[frame["x"].notna() & frame["y"].notna()]
+    ax.axhline(0, color=MUTED, linewidth=1)
+    ax.axvline(0, color=MUTED, linewidth=1)
+    ax.plot(part["x"], part["y"], "o", color=BLUE, markersize=6)
+    for row in part.itertuples(index=False):
+        ax.annotate(
+            clean_text(str(row.label)),
+            (float(row.x), float(row.y)),  # type: ignore[arg-type]
+            xytext=(5, 5),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+            parse_math=False,
+        )
+    ax.margins(0.25)
+    _finish(ax, xlabel=xlabel, ylabel=ylabel, percent="xy", grid="both")
+    return ax
+
+
+def plot_series(frame: pd.DataFrame, ax: Axes | None = None, *, ylabel: str = "", percent: str = "y") -> Axes:
+    """Plot values over named periods, one line per group, with ranges where the frame has them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``period``, ``group``, ``value``, optionally ``ci_low``, ``ci_high``.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    ylabel : str, default ""
+        What the values are.
+    percent : str, default "y"
+        ``"y"`` if the values are shares of one, ``""`` if not.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    periods = list(dict.fromkeys(frame["period"]))
+    groups = list(dict.fromkeys(frame["group"]))
+    for number, group in enumerate(groups):
+        part = frame[(frame["group"] == group) & frame["value"].notna()]
+        places = [periods.index(period) + 0.06 * number for period in part["period"]]
+        colour, marker = _SERIES[number % len(_SERIES)]
+        if {"ci_low", "ci_high"} <= set(frame.columns):
+            ax.vlines(places, part["ci_low"], part["ci_high"], color=colour, linewidth=1.2)
+        ax.plot(
+            places, part["value"], f"-{marker}", color=colour, markersize=4.5, label=clean_text(str(group))
+        )
+    ax.set_xticks(range(len(periods)), [clean_text(str(period)) for period in periods])
+    ax.set_ylim(bottom=0)
+    _finish(ax, ylabel=ylabel, percent=percent, grid="y")
+    if len(groups) > 1:
+        _legend(ax, columns=len(groups))
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - only a notebook needs it
+
+    _, new = plt.subplots(layout="constrained")
+    return new
+
+
+def _finish(ax: Axes, *, xlabel: str = "", ylabel: str = "", percent: str = "", grid: Any = "y") -> None:
+    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415
+
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.axis_name in percent:
+            axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+    ax.set_xlabel(clean_text(xlabel), color=INK, parse_math=False)
+    ax.set_ylabel(clean_text(ylabel), color=INK, parse_math=False)
+    ax.grid(visible=True, axis=grid, color=GRID, linewidth=0.7)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(MUTED)
+    ax.tick_params(colors=MUTED, labelcolor=INK)
+    for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+        label.set_parse_math(False)
+
+
+def _legend(ax: Axes, *, columns: int) -> None:
+    legend = ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize="small", borderpad=0
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        text.set_color(INK)
+
+
+# ---- inline SVG ----------------------------------------------------------------------------------
+
+
+def draw_svg(
+    draw: Callable[[Axes], object], *, name: str, label: str, size: tuple[float, float] = (5.2, 3.2)
+) -> str:
+    """Draw a figure and return it as an `svg` element for a page.
+
+    The element carries no date, no library version, no style sheet and no font; its texts stay texts and
+    its colours are style variables with the printed colour as fall-back. The same figure gives the same
+    bytes on every run.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws on the Axes it is given.
+    name : str
+        Letters, digits and hyphens, different for each figure of a page: the prefix of its ids.
+    label : str
+        One sentence that says what the picture shows, for readers who do not see it.
+    size : (float, float), default (5.2, 3.2)
+        Width and height in inches.
+
+    Returns
+    -------
+    str
+        The element, safe to put into HTML unescaped.
+
+    Raises
+    ------
+    ValueError
+        If `name` cannot be a prefix of ids.
+    """
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
+        raise ValueError(f"draw_svg: name must be letters, digits and hyphens, got {name!r}.")
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure.add_subplot())
+        buffer = io.BytesIO()
+        with _quiet_glyphs():
+            figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+    return _inline(buffer.getvalue(), name, label)
+
+
+_METADATA = ("Date", "Creator", "Format", "Type")
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "leadml",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 9.5,
+    "axes.unicode_minus": True,
+}
+
+
+def _quiet_glyphs() -> Any:
+    import warnings  # noqa: PLC0415
+
+    class _Quiet(warnings.catch_warnings):
+        def __enter__(self) -> None:
+            super().__enter__()
+            # The reader's fonts draw the text; matplotlib only measures it.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+
+    return _Quiet()
+
+
+def _inline(document: bytes, name: str, label: str) -> str:
+    root = ET.fromstring(document)  # noqa: S314 - written by matplotlib a moment ago
+    used: dict[str, str] = {}
+    for element in root.iter():
+        for value in element.attrib.values():
+            for target in _REFERENCE.findall(value):
+                used.setdefault(target, f"{name}-{len(used) + 1}")
+        if _XLINK in element.attrib:
+            used.setdefault(element.attrib[_XLINK].removeprefix("#"), f"{name}-{len(used) + 1}")
+    kept = _rebuild(root, used)
+    width, height = (float(root.attrib[side].removesuffix("pt")) for side in ("width", "height"))
+    kept.attrib = {
+        "viewBox": f"0 0 {width:g} {height:g}",
+        "width": f"{width:g}",
+        "height": f"{height:g}",
+        "role": "img",
+        "class": "chart",
+        "aria-label": clean_text(label),
+    }
+    return ET.tostring(kept, encoding="unicode")
+
+
+def _rebuild(element: ET.Element, used: dict[str, str]) -> ET.Element:
+    copy = ET.Element(element.tag.removeprefix(_SVG))
+    copy.text = element.text if element.text and element.text.strip() else None
+    for key, value in element.attrib.items():
+        if key == "id":
+            if value in used:
+                copy.set("id", used[value])
+        elif key == _XLINK:
+            copy.set("href", "#" + used[value.removeprefix("#")])
+        else:
+            copy.set(key, _REFERENCE.sub(lambda found: f"url(#{used[found[1]]})", _restyle(value)))
+    for child in element:
+        tag = child.tag.removeprefix(_SVG)
+        if tag in {"metadata", "title"} or (
+            tag == "defs" and any(part.tag == f"{_SVG}style" for part in child)
+        ):
+            continue
+        made = _rebuild(child, used)
+        if tag == "g" and not len(made) and not made.text:
+            continue
+        copy.append(made)
+    return copy
+
+
+def _restyle(value: str) -> str:
+    value = re.sub(r"font: ([0-9.]+)px [^;]*", r"font-size: \1px", value)
+    value = re.sub(r"font-family: [^;]*;? ?", "", value)
+    for colour, variable in _VARIABLES.items():
+        value = value.replace(colour, f"var({variable},{colour})")
+    return value
