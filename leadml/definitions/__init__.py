@@ -1,0 +1,79 @@
+"""The written definition as a value: read, write, lint and assign.
+
+Reading and linting load neither numpy nor pandas; the functions on leads are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from leadml.definitions._definition import (
+    DIMENSIONS,
+    Attribute,
+    Criterion,
+    Definition,
+    Fault,
+    Group,
+    LeadClass,
+    PointRule,
+    PointScore,
+    Prices,
+    walk_criteria,
+)
+from leadml.definitions._grammar import format_criterion, parse_criterion
+from leadml.definitions._read import load_definition, parse_definition
+
+if TYPE_CHECKING:
+    from leadml.definitions._evaluate import (
+        assign_classes,
+        compute_points,
+        compute_won_prices,
+        criterion_mask,
+        evaluate_criteria,
+        explain_classes,
+    )
+
+_LAZY = {
+    "assign_classes": "_evaluate",
+    "compute_points": "_evaluate",
+    "compute_won_prices": "_evaluate",
+    "criterion_mask": "_evaluate",
+    "evaluate_criteria": "_evaluate",
+    "explain_classes": "_evaluate",
+}
+
+__all__ = [
+    "DIMENSIONS",
+    "Attribute",
+    "Criterion",
+    "Definition",
+    "Fault",
+    "Group",
+    "LeadClass",
+    "PointRule",
+    "PointScore",
+    "Prices",
+    "assign_classes",
+    "compute_points",
+    "compute_won_prices",
+    "criterion_mask",
+    "evaluate_criteria",
+    "explain_classes",
+    "format_criterion",
+    "load_definition",
+    "parse_criterion",
+    "parse_definition",
+    "walk_criteria",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
