@@ -1,0 +1,148 @@
+"""What a number of leads can show: exact power, smallest detectable rate, leads needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.stats import binom
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["compute_power", "exploration_size", "smallest_detectable"]
+
+Direction = Literal["gained", "lost"]
+MAX_LEADS = 1_000_000
+
+
+def compute_power(
+    n: int, rate: float, *, break_even: float, error_rate: float = 0.05, direction: Direction = "gained"
+) -> float:
+    """Compute the exact power of the one-sided binomial test of a rate against break-even.
+
+    Parameters
+    ----------
+    n : int
+        Leads that change.
+    rate : float
+        True win rate of them.
+    break_even : float
+        Rate at which a lead is worth its work.
+    error_rate : float, default=0.05
+    direction : {"gained", "lost"}, default="gained"
+        Leads gained pay if their rate is above break-even, leads lost if it is below.
+
+    Returns
+    -------
+    float
+        Chance that the gate opens.
+
+    Examples
+    --------
+    >>> round(compute_power(169, 0.10, break_even=0.05), 2)
+    0.81
+    """
+    return float(_powers(np.array([n]), rate, break_even, error_rate, direction)[0])
+
+
+def _powers(
+    n: NDArray[np.int64], rate: float, break_even: float, error_rate: float, direction: Direction
+) -> NDArray[np.float64]:
+    if direction == "gained":
+        return np.asarray(np.where(n > 0, binom.sf(binom.isf(error_rate, n, break_even), n, rate), 0.0))
+    allowed = binom.ppf(error_rate, n, break_even)
+    allowed = np.where(binom.cdf(allowed, n, break_even) > error_rate, allowed - 1, allowed)
+    return np.asarray(np.where((n > 0) & (allowed >= 0), binom.cdf(allowed, n, rate), 0.0))
+
+
+def smallest_detectable(
+    n: int,
+    *,
+    break_even: float,
+    error_rate: float = 0.05,
+    power: float = 0.8,
+    direction: Direction = "gained",
+) -> float | None:
+    """Find the rate nearest to break-even that `n` changed leads would show with the given power.
+
+    Parameters
+    ----------
+    n, break_even, error_rate, direction
+        As in `compute_power`.
+    power : float, default=0.8
+
+    Returns
+    -------
+    float or None
+        The win rate the changed leads must have (above break-even for gained, below it for lost leads);
+        None if no rate would do, as for few lost leads: no win among them may still be chance.
+
+    Examples
+    --------
+    >>> round(smallest_detectable(400, break_even=0.05, error_rate=0.05 / 3) / 0.05, 1)
+    1.8
+    >>> smallest_detectable(60, break_even=0.05, error_rate=0.05 / 3, direction="lost") is None
+    True
+    """
+    if not 0 < break_even < 1:
+        return None
+    extreme = 1.0 if direction == "gained" else 0.0
+    settings = {"break_even": break_even, "error_rate": error_rate, "direction": direction}
+    if compute_power(n, extreme, **settings) < power:  # type: ignore[arg-type]
+        return None
+    near, far = break_even, extreme
+    for _ in range(50):
+        middle = (near + far) / 2
+        near, far = (near, middle) if compute_power(n, middle, **settings) >= power else (middle, far)  # type: ignore[arg-type]
+    return far
+
+
+def exploration_size(
+    break_even: float,
+    rate: float,
+    *,
+    error_rate: float = 0.05,
+    power: float = 0.8,
+    max_leads: int = MAX_LEADS,
+) -> int | None:
+    """Find how many leads decide whether a rate differs from break-even, by the exact binomial test.
+
+    Parameters
+    ----------
+    break_even : float
+        Rate at which a lead is worth its work, between 0 and 1.
+    rate : float
+        Assumed true rate; above break-even "worth working" is to be shown, below it "not worth working".
+    error_rate : float, default=0.05
+    power : float, default=0.8
+    max_leads : int, default=1,000,000
+
+    Returns
+    -------
+    int or None
+        The smallest number of leads that reaches the power; None if more than `max_leads` are needed.
+
+    Examples
+    --------
+    >>> exploration_size(0.05, 0.10), exploration_size(0.05, 0.10, power=0.9)
+    (169, 233)
+    """
+    if not 0 < break_even < 1 or not 0 <= rate <= 1 or rate == break_even:
+        return None
+    direction: Direction = "gained" if rate > break_even else "lost"
+
+    def enough(n: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(_powers(n, rate, break_even, error_rate, direction) >= power)
+
+    # Power is a saw-tooth in n: the first tooth that reaches it, block by block.
+    start, block = 1, 256
+    while start <= max_leads:
+        sizes = np.arange(start, min(start + block, max_leads + 1))
+        if block > 65_536:
+            sizes = sizes[:: block // 65_536]
+        found = enough(sizes)
+        if found.any():
+            return int(sizes[int(np.argmax(found))])
+        start, block = start + block, block * 2
+    return None
