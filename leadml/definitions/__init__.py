@@ -22,6 +22,7 @@ from leadml.definitions._definition import (
 )
 from leadml.definitions._grammar import format_criterion, parse_criterion
 from leadml.definitions._read import load_definition, parse_definition
+from leadml.definitions._write import Change, apply_changes, next_version
 
 if TYPE_CHECKING:
     from leadml.definitions._evaluate import (
@@ -45,6 +46,7 @@ _LAZY = {
 __all__ = [
     "DIMENSIONS",
     "Attribute",
+    "Change",
     "Criterion",
     "Definition",
     "Fault",
@@ -53,6 +55,7 @@ __all__ = [
     "PointRule",
     "PointScore",
     "Prices",
+    "apply_changes",
     "assign_classes",
     "compute_points",
     "compute_won_prices",
@@ -61,6 +64,7 @@ __all__ = [
     "explain_classes",
     "format_criterion",
     "load_definition",
+    "next_version",
     "parse_criterion",
     "parse_definition",
     "walk_criteria",

@@ -65,10 +65,11 @@ _GROUPS = ("all_of", "any_of", "at_least", "of")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a criterion or a group stands: its own node and the list that holds it."""
+    """Where a criterion or a group stands: its node, the list that holds it, the list that it is."""
 
     node: Node
     parent: SequenceNode | None = None
+    items: SequenceNode | None = None
     k: ScalarNode | None = None
 
 
@@ -424,7 +425,9 @@ def _read_rule(reader: _Reader, mapping: MappingNode, name: str) -> Group | None
     return None
 
 
-def _read_group(reader: _Reader, mapping: MappingNode, scope: str, *, address: str) -> Group | None:
+def _read_group(
+    reader: _Reader, mapping: MappingNode, scope: str, *, address: str, parent: SequenceNode | None = None
+) -> Group | None:
     problems = reader.problems
     kinds = [key for key in ("all_of", "any_of", "at_least") if mapping.get(key) is not None]
     if mapping.get("of") is not None and "at_least" not in kinds:
@@ -453,7 +456,7 @@ def _read_group(reader: _Reader, mapping: MappingNode, scope: str, *, address: s
     k = {"all_of": len(members), "any_of": 1}.get(kind) or _read_k(reader, mapping, address)
     number = mapping.get("at_least")
     reader.places[address] = Place(
-        node=mapping, parent=items, k=number if isinstance(number, ScalarNode) else None
+        node=mapping, parent=parent, items=items, k=number if isinstance(number, ScalarNode) else None
     )
     return Group(kind=kind, k=k, members=members, address=address, line=mapping.line)
 
@@ -485,7 +488,7 @@ def _read_member(reader: _Reader, node: Node, scope: str, parent: SequenceNode) 
     if not known:
         return None
     address = reader.address(scope, next(key for key in known if key != "of" or known == ["of"]))
-    return _read_group(reader, node, scope, address=address)
+    return _read_group(reader, node, scope, address=address, parent=parent)
 
 
 def _read_handoff(reader: _Reader, node: Node | None, classes: tuple[str, ...]) -> tuple[str, ...]:

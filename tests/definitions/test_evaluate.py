@@ -102,7 +102,10 @@ def test_the_price_of_a_win_follows_the_first_criterion_met(definition, leads):
 def test_reasons_are_in_the_words_of_the_definition(definition, leads):
     reasons = explain_classes(definition, leads)
     assert reasons[11].startswith("meets purchase_timeframe <= 6; meets budget_status >= requested")
-    assert "fails purchase_timeframe <= 6; fails any of (title_level >= director, engagement >= 50)" in reasons[12]
+    assert (
+        "fails purchase_timeframe <= 6; fails any of (title_level >= director, engagement >= 50)"
+        in reasons[12]
+    )
     assert "fails purchase_timeframe <= 6 (missing)" in reasons[13]
     assert explain_classes(definition, leads, max_reasons=1)[13].endswith("; and 2 more")
 
@@ -152,7 +155,9 @@ def test_prose_is_met_by_nobody(leads):
 
 def test_a_misspelt_criterion_is_refused_rather_than_met_by_nobody(leads):
     definition = parse_definition(TEXT.replace("- purchase_timeframe <= 6\n", "- purchase_timefrme <= 6\n"))
-    with pytest.raises(DefinitionError, match=r":20:9: .*unknown attribute .*Did you mean 'purchase_timeframe'"):
+    with pytest.raises(
+        DefinitionError, match=r":20:9: .*unknown attribute .*Did you mean 'purchase_timeframe'"
+    ):
         assign_classes(definition, leads)
 
 
@@ -175,7 +180,7 @@ def test_a_lead_without_any_value_meets_only_what_says_or_missing(definition, le
 
 
 def test_days_compare_by_calendar_day(definition):
-    leads = pd.DataFrame({"created_on": pd.to_datetime(["2026-03-31 14:00", "2026-04-01", None])})
+    leads = pd.DataFrame({"created_on": pd.to_datetime(["2026-03-31 14:00", "2026-04-01 00:00", None])})
     assert mask(definition, leads, "created_on <= 2026-03-31") == [True, False, False]
     assert mask(definition, leads, "created_on between 2026-04-01 and 2026-04-02") == [False, True, False]
     zoned = leads.assign(created_on=leads["created_on"].dt.tz_localize("America/New_York"))
@@ -184,7 +189,12 @@ def test_days_compare_by_calendar_day(definition):
 
 def test_ordered_categories_compare_by_the_levels_of_the_definition(definition, leads):
     column = pd.Categorical(leads["title_level"], categories=["vp", "staff", "manager"], ordered=True)
-    assert mask(definition, leads.assign(title_level=column), "title_level >= manager") == [True, False, True, False]
+    assert mask(definition, leads.assign(title_level=column), "title_level >= manager") == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_threshold_keeps_its_decimal(definition):
