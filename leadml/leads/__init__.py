@@ -1,0 +1,81 @@
+"""The closed loop as a table: contract, readers, verdicts and outcomes, targets, synthetic leads.
+
+Names are loaded when first used: reading a contract needs no pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leadml.leads._contract import Column, Contract, Table, load_contract, parse_contract
+    from leadml.leads._demo import (
+        DEMO_CONTRACT,
+        DEMO_DEFINITION,
+        SyntheticLeads,
+        SyntheticTruth,
+        generate_leads,
+        render_demo_definition,
+        write_synthetic_leads,
+    )
+    from leadml.leads._read import read_leads
+    from leadml.leads._table import LeadTable, Manifest
+    from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
+    from leadml.leads._world import SyntheticWorld
+
+_HOMES = {
+    "Column": "_contract",
+    "Contract": "_contract",
+    "DEMO_CONTRACT": "_demo",
+    "DEMO_DEFINITION": "_demo",
+    "LeadTable": "_table",
+    "Manifest": "_table",
+    "SyntheticLeads": "_demo",
+    "SyntheticTruth": "_demo",
+    "SyntheticWorld": "_world",
+    "Table": "_contract",
+    "TimeSplit": "_targets",
+    "compute_targets": "_targets",
+    "generate_leads": "_demo",
+    "load_contract": "_contract",
+    "parse_contract": "_contract",
+    "read_leads": "_read",
+    "render_demo_definition": "_demo",
+    "split_periods": "_targets",
+    "target_windows": "_targets",
+    "write_synthetic_leads": "_demo",
+}
+
+__all__ = [
+    "DEMO_CONTRACT",
+    "DEMO_DEFINITION",
+    "Column",
+    "Contract",
+    "LeadTable",
+    "Manifest",
+    "SyntheticLeads",
+    "SyntheticTruth",
+    "SyntheticWorld",
+    "Table",
+    "TimeSplit",
+    "compute_targets",
+    "generate_leads",
+    "load_contract",
+    "parse_contract",
+    "read_leads",
+    "render_demo_definition",
+    "split_periods",
+    "target_windows",
+    "write_synthetic_leads",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"leadml.leads.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'leadml.leads' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

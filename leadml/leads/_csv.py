@@ -1,0 +1,427 @@
+"""A strict CSV reader that loses exactly the damaged rows.
+
+A record begins at a physical line. What does not fit the declared dialect is rejected with its line and the
+reader goes on at the next physical line, so one open quote cannot swallow the rows below it. Quoting follows
+RFC 4180: a quote opens a field only at its beginning, closes it only before a delimiter or the line's end,
+and is doubled inside.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+__all__ = ["CsvBlock", "CsvReader", "Reject", "mask"]
+
+BLOCK_BYTES = 1 << 22
+MAX_RECORD_LINES = 2_000
+MAX_RECORD_CHARS = 1 << 20
+_WIDE = ("utf-16", "utf-32", "utf_16", "utf_32", "utf16", "utf32")
+
+
+class Reject(NamedTuple):
+    """A row that broke a rule: where, which rule, and its shape (never its content)."""
+
+    line: int
+    column: str | None
+    rule: str
+    shape: str
+
+
+def mask(text: str, *, limit: int = 40) -> str:
+    """Return the shape of a value: letters become ``a``, digits ``9``; nothing of it can be read.
+
+    Examples
+    --------
+    >>> mask("Ann.Lee@corp.com")
+    'aaa.aaa@aaaa.aaa'
+    """
+    shown = "".join(
+        "9"
+        if char.isdigit()
+        else "a"
+        if char.isalpha()
+        else char
+        if char.isascii() and char.isprintable()
+        else "?"
+        for char in text[:limit]
+    )
+    return shown + ("…" if len(text) > limit else "")
+
+
+@dataclass(slots=True)
+class CsvBlock:
+    """Some records: one list of texts per wanted column and the line where each record begins."""
+
+    columns: list[list[str]]
+    lines: list[int]
+    rejects: list[Reject] = field(default_factory=list)
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str | None  # None: these bytes are not text in the declared encoding
+    shape: str = ""
+
+
+class CsvReader:
+    """Read the records of one CSV stream.
+
+    Parameters
+    ----------
+    stream : binary file
+        Read once, in blocks; memory does not depend on its length.
+    delimiter, quote, encoding : str
+        The declared dialect.
+
+    Attributes
+    ----------
+    header : tuple of str
+        The column names as written, without surrounding spaces.
+    blank_lines : int
+        Empty lines at the end of the file (known when all blocks were read).
+    ends_with_newline : bool
+        Whether the last line is terminated.
+    """
+
+    def __init__(self, stream: BinaryIO, *, delimiter: str, quote: str, encoding: str) -> None:
+        self._lines = _LineSource(stream, encoding)
+        self._delimiter = delimiter
+        self._quote = quote
+        self._grammar = _Grammar(delimiter, quote) if quote else None
+        self.blank_lines = 0
+        self.header: tuple[str, ...] = self._read_header()
+        self._header_texts = list(self.header)
+
+    @property
+    def ends_with_newline(self) -> bool:
+        """Whether the last line read was terminated."""
+        return self._lines.ends_with_newline
+
+    def _read_header(self) -> tuple[str, ...]:
+        first = self._lines.next()
+        if first is None:
+            raise ValueError("the file is empty; expected a header line.")
+        if first.text is None:
+            raise ValueError("line 1: the header is not text in the declared encoding.")
+        fields, rule = self._record(first)
+        if rule is not None or fields is None:
+            raise ValueError(f"line 1: the header is damaged ({rule}).")
+        names = tuple(name.strip() for name in fields)
+        if not any(names):
+            raise ValueError("line 1: the header is empty.")
+        return names
+
+    def blocks(self, wanted: list[int]) -> Iterator[CsvBlock]:
+        """Yield the records in blocks, keeping only the columns at the positions `wanted`."""
+        while True:
+            batch = self._lines.batch()
+            if batch is None:
+                break
+            fast = self._fast(batch, wanted)
+            yield fast if fast is not None else self._slow(batch, wanted)
+        self.blank_lines = self._pending_blank
+        self._pending_blank = 0
+
+    _pending_blank = 0
+
+    def _fast(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
+        """Split a batch in which nothing can be quoted or damaged; None if that is not sure."""
+        text = batch.text
+        if text is None or self._pending_blank or (self._quote and self._quote in text) or "\0" in text:
+            return None
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").removesuffix("\r")
+            if "\r" in text:
+                return None
+        texts = text.split("\n")
+        width = len(self._header_texts)
+        rows = [line.split(self._delimiter) for line in texts]
+        if width == 1 or set(map(len, rows)) != {width} or self._header_texts in rows:
+            return None
+        columns = [[row[position] for row in rows] for position in wanted]
+        return CsvBlock(columns, list(range(batch.start, batch.start + len(rows))))
+
+    def _slow(self, batch: _Batch, wanted: list[int]) -> CsvBlock:
+        """Read a batch line by line."""
+        block = CsvBlock([[] for _ in wanted], [])
+        self._lines.push(batch.lines())
+        stop = batch.start + batch.n_lines
+        while (line := self._lines.next(before=stop)) is not None:
+            if line.text is not None and not line.text.strip("\r"):
+                self._pending_blank += 1
+                continue
+            if self._pending_blank:
+                first = line.number - self._pending_blank
+                block.rejects.extend(
+                    Reject(number, None, "blank_line", "") for number in range(first, line.number)
+                )
+                self._pending_blank = 0
+            fields, rule = self._record(line)
+            if fields is not None and rule is None:
+                rule = self._count_rule(fields)
+            if rule is not None or fields is None:
+                shape = line.shape if line.text is None else mask(line.text)
+                block.rejects.append(Reject(line.number, None, rule or "field_count", shape))
+                continue
+            block.lines.append(line.number)
+            for values, position in zip(block.columns, wanted, strict=True):
+                values.append(fields[position])
+        return block
+
+    def _count_rule(self, fields: list[str]) -> str | None:
+        if len(fields) != len(self._header_texts):
+            return "field_count"
+        if [name.strip() for name in fields] == self._header_texts:
+            return "repeated_header"
+        return None
+
+    def _record(self, line: _Line) -> tuple[list[str] | None, str | None]:
+        """Read the record that begins at `line`: its fields, or the rule it breaks."""
+        text = line.text
+        if text is None:
+            return None, "encoding"
+        if "\0" in text:
+            return None, "nul"
+        text = text.removesuffix("\r")
+        if self._grammar is None or self._quote not in text:
+            return (None, "line_break") if "\r" in text else (text.split(self._delimiter), None)
+        state = self._grammar.state(text)
+        if state == "open":
+            return self._continue(line)
+        if state == "bad":
+            return None, "quote"
+        return self._grammar.fields(text), None
+
+    def _continue(self, first: _Line) -> tuple[list[str] | None, str | None]:
+        """Follow a quoted field over line ends; put the lines back if it does not end well."""
+        if self._grammar is None or first.text is None:  # pragma: no cover - only called with both
+            return None, "quote"
+        taken: list[_Line] = []
+        parts = [first.text]
+        length = len(first.text)
+        state = "open"
+        while state == "open":
+            line = self._lines.next()
+            if line is not None:
+                taken.append(line)
+            if line is None or line.text is None or "\0" in line.text:
+                break
+            length += len(line.text)
+            if len(taken) > MAX_RECORD_LINES or length > MAX_RECORD_CHARS:
+                break
+            parts.append(line.text)
+            state = self._grammar.tail_state(line.text.removesuffix("\r"))
+        if state == "complete":
+            fields = self._grammar.fields("\n".join(parts).removesuffix("\r"))
+            if (
+                fields is not None
+                and len(fields) == len(self._header_texts_or(fields))
+                and not self._looks_swallowed(parts)
+            ):
+                return fields, None
+        self._lines.push(taken)
+        return None, "quote"
+
+    def _header_texts_or(self, fields: list[str]) -> list[str]:
+        return getattr(self, "_header_texts", fields)
+
+    def _looks_swallowed(self, parts: list[str]) -> bool:
+        """Say whether every line of a multi-line record would be a record by itself.
+
+        Then it is no text with line breaks but rows between two damaged quotes.
+        """
+        width = len(getattr(self, "_header_texts", ()))
+        return width > 2 and all(part.count(self._delimiter) == width - 1 for part in parts)
+
+
+class _Grammar:
+    """The strict grammar of one dialect as regular expressions without backtracking."""
+
+    def __init__(self, delimiter: str, quote: str) -> None:
+        d, q = re.escape(delimiter), re.escape(quote)
+        inside = rf"(?:[^{q}]++|{q}{q})*+"
+        whole = rf"(?:{q}{inside}{q}|[^{q}{d}\r\n]*+)"
+        self._complete = re.compile(rf"{whole}(?:{d}{whole})*+", re.DOTALL)
+        self._open = re.compile(rf"(?:{whole}{d})*+{q}{inside}", re.DOTALL)
+        self._tail = re.compile(rf"{inside}{q}", re.DOTALL)
+        self._delimiter, self._quote = delimiter, quote
+
+    def state(self, text: str) -> str:
+        if self._complete.fullmatch(text):
+            return "complete"
+        return "open" if self._open.fullmatch(text) else "bad"
+
+    def tail_state(self, text: str) -> str:
+        """Return the state after a line that begins inside a quoted field."""
+        match = self._tail.match(text)
+        if match is None:
+            return "open"
+        if match.end() == len(text):
+            return "complete"
+        if text[match.end()] != self._delimiter:
+            return "bad"
+        return self.state(text[match.end() + 1 :])
+
+    def fields(self, text: str) -> list[str] | None:
+        lines = text.split("\n")
+        whole = [line + "\n" for line in lines[:-1]] + [lines[-1]]
+        try:
+            rows = list(
+                csv.reader(
+                    whole, delimiter=self._delimiter, quotechar=self._quote, doublequote=True, strict=True
+                )
+            )
+        except csv.Error:
+            return None
+        return rows[0] if len(rows) == 1 else None
+
+
+class _Batch(NamedTuple):
+    start: int
+    text: str | None
+    raw: tuple[_Line, ...]
+    n_lines: int
+
+    def lines(self) -> list[_Line]:
+        if self.text is None:
+            return list(self.raw)
+        return [_Line(self.start + offset, line) for offset, line in enumerate(self.text.split("\n"))]
+
+
+class _LineSource:
+    """Physical lines of a byte stream with their numbers, in batches, with push-back."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._wide = encoding.lower().replace(" ", "").startswith(_WIDE)
+        self._decoder = codecs.getincrementaldecoder(encoding)() if self._wide else None
+        self._carry: bytes = b""
+        self._text_carry = ""
+        self._number = 1
+        self._pushed: list[_Line] = []  # a stack: the next line is last
+        self._first = True
+        self._done = False
+        self._mac = False
+        self.ends_with_newline = True
+
+    def push(self, lines: list[_Line]) -> None:
+        """Put lines back in front."""
+        self._pushed.extend(reversed(lines))
+
+    def next(self, *, before: int | None = None) -> _Line | None:
+        """Return the next line (None at the end, or if it is not `before` that line)."""
+        if not self._pushed:
+            if before is not None and self._number >= before:
+                return None
+            batch = self._read_batch()
+            if batch is None:
+                return None
+            self.push(batch.lines())
+        if before is not None and self._pushed[-1].number >= before:
+            return None
+        return self._pushed.pop()
+
+    def batch(self) -> _Batch | None:
+        """Return the next lines together (None at the end)."""
+        if not self._pushed:
+            return self._read_batch()
+        lines = tuple(reversed(self._pushed))
+        self._pushed.clear()
+        if all(line.text is not None for line in lines):
+            text = "\n".join(line.text or "" for line in lines)
+            return _Batch(lines[0].number, text, (), len(lines))
+        return _Batch(lines[0].number, None, lines, len(lines))
+
+    def _read_batch(self) -> _Batch | None:
+        if self._wide:
+            return self._read_wide()
+        while not self._done:
+            chunk = self._stream.read(BLOCK_BYTES)
+            if self._first and chunk:
+                chunk = self._begin(chunk)
+            if self._mac:
+                chunk = chunk.replace(b"\r", b"\n")
+            if not chunk:
+                self._done = True
+                break
+            data = self._carry + chunk
+            cut = data.rfind(b"\n")
+            if cut < 0:
+                self._carry = data
+                continue
+            self._carry = data[cut + 1 :]
+            return self._decode(data[:cut])
+        if self._carry:
+            data, self._carry = self._carry, b""
+            self.ends_with_newline = False
+            return self._decode(data)
+        return None
+
+    def _begin(self, chunk: bytes) -> bytes:
+        self._first = False
+        for mark, name in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+            if chunk.startswith(mark):
+                raise ValueError(f"the file begins as {name}, the contract says {self._encoding}.")
+        if chunk.startswith(codecs.BOM_UTF8):
+            if "utf" not in self._encoding.lower():
+                raise ValueError(f"the file begins as utf-8, the contract says {self._encoding}.")
+            chunk = chunk[3:]
+        if b"\n" not in chunk and b"\r" in chunk:
+            self._mac = True
+        return chunk
+
+    def _decode(self, data: bytes) -> _Batch:
+        start = self._number
+        count = data.count(b"\n") + 1
+        self._number += count
+        encoding = "utf-8" if self._encoding.lower().replace("_", "-") == "utf-8-sig" else self._encoding
+        try:
+            return _Batch(start, data.decode(encoding), (), count)
+        except UnicodeDecodeError:
+            lines = []
+            for offset, raw in enumerate(data.split(b"\n")):
+                try:
+                    lines.append(_Line(start + offset, raw.decode(encoding)))
+                except UnicodeDecodeError:
+                    shape = mask(raw.decode("ascii", "replace"))
+                    lines.append(_Line(start + offset, None, shape))
+            return _Batch(start, None, tuple(lines), count)
+
+    def _read_wide(self) -> _Batch | None:
+        decoder = self._decoder
+        while decoder is not None and not self._done:
+            chunk = self._stream.read(BLOCK_BYTES)
+            self._done = not chunk
+            try:
+                text = decoder.decode(chunk, final=self._done)
+            except UnicodeDecodeError as error:
+                raise ValueError(f"the file is not {self._encoding}.") from error
+            if self._first and text:
+                text = text.removeprefix("\ufeff")
+                self._first = False
+            text = self._text_carry + text
+            cut = text.rfind("\n")
+            if cut >= 0:
+                self._text_carry = text[cut + 1 :]
+                return self._number_text(text[:cut])
+            self._text_carry = text
+        if self._text_carry:
+            text, self._text_carry = self._text_carry, ""
+            self.ends_with_newline = False
+            return self._number_text(text)
+        return None
+
+    def _number_text(self, text: str) -> _Batch:
+        start = self._number
+        count = text.count("\n") + 1
+        self._number += count
+        return _Batch(start, text, (), count)

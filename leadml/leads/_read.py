@@ -1,0 +1,413 @@
+"""Read an export through its contract; nothing is guessed and nothing is lost silently."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from leadml._files import compute_sha256
+from leadml.errors import LeadsError, QuarantineError
+from leadml.leads._cells import TypedColumn, empty_series, level_series, type_column
+from leadml.leads._csv import Reject, mask
+from leadml.leads._sources import read_table
+from leadml.leads._table import LeadTable, Manifest, TableCount
+
+if TYPE_CHECKING:
+    from leadml.leads._contract import Column, Contract, Table
+    from leadml.leads._sources import RawTable
+
+__all__ = ["family_series", "read_leads"]
+
+_LABEL_ROLES = frozenset(
+    {"verdict", "decided", "reason", "outcome", "closed", "amount", "handed_over", "rep"}
+)
+_SHOWN_FROM = 3  # a word that fewer rows carry may be a person's; it is shown as a shape
+
+
+def read_leads(
+    contract: Contract,
+    *,
+    leads: Path | str | None = None,
+    as_of: dt.date | None = None,
+    need: Literal["loop", "attributes"] = "loop",
+) -> LeadTable:
+    """Read the leads that a contract describes.
+
+    A row that breaks the contract is quarantined; every other row is kept exactly as the contract says.
+    Rows reconcile: read = kept + quarantined + duplicates.
+
+    Parameters
+    ----------
+    contract : Contract
+        From `load_contract`.
+    leads : path-like, optional
+        A file in place of the first table's.
+    as_of : date, optional
+        The day of the export; by default the latest day on which something is known to have happened.
+    need : {"loop", "attributes"}
+        ``"attributes"`` lets verdicts, outcomes, their dates and joined tables be absent: for scoring.
+
+    Returns
+    -------
+    LeadTable
+
+    Raises
+    ------
+    InputMissingError
+        If a table's file is not there.
+    LeadsError
+        If a file as a whole is not what the contract says.
+    QuarantineError
+        If more rows of a table are damaged than `Contract.quarantine_limit` allows.
+    """
+    paths = _paths(contract, leads)
+    if need == "attributes":
+        paths = {
+            name: path for name, path in paths.items() if name == contract.tables[0].name or path.exists()
+        }
+    reads = {
+        table.name: _read_typed(contract, table, paths[table.name], lenient=need == "attributes")
+        for table in contract.tables
+        if table.name in paths
+    }
+    main = reads[contract.tables[0].name]
+    _drop_repeated_ids(contract, main)
+    others = [reads[table.name] for table in contract.tables[1:] if table.name in reads]
+    for other in others:
+        _drop_repeated_keys(other)
+    for read in reads.values():
+        _refuse_over_limit(contract, read)
+    kept = np.flatnonzero(main.keep)
+    places, join_notices = _join(contract, reads, kept)
+    frame, notices = _assemble(contract, reads, places, len(kept))
+    notices = (
+        [note for read in reads.values() for note in (*read.raw.notices, *read.notices)]
+        + join_notices
+        + notices
+    )
+    day, day_notice = (as_of, None) if as_of is not None else _latest_day(contract, frame)
+    manifest = Manifest(
+        read=main.raw.n_read,
+        kept=len(kept),
+        quarantined=main.n_quarantined,
+        duplicates=main.n_duplicates,
+        notices=(*notices, *([day_notice] if day_notice else [])),
+        data_sha256=_data_digest(paths),
+        other_tables=tuple(
+            TableCount(
+                table=read.table.name,
+                read=read.raw.n_read,
+                kept=int(read.keep.sum()),
+                quarantined=read.n_quarantined,
+                duplicates=read.n_duplicates,
+            )
+            for read in others
+        ),
+    )
+    return LeadTable(
+        frame=frame,
+        contract=contract,
+        manifest=manifest,
+        quarantine=_quarantine_frame(list(reads.values())),
+        as_of=day,
+    )
+
+
+@dataclass(slots=True)
+class _TypedTable:
+    """A table while it is being read."""
+
+    table: Table
+    raw: RawTable
+    typed: dict[str, pd.Series[Any]]
+    keep: np.ndarray[Any, np.dtype[np.bool_]]
+    broken: dict[int, Reject] = field(default_factory=dict)
+    n_duplicates: int = 0
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def n_quarantined(self) -> int:
+        return len(self.broken) + len(self.raw.rejects)
+
+    def break_row(self, row: int, column: str | None, rule: str, text: object) -> None:
+        shape = "" if text is None else mask(str(text))
+        self.broken[row] = Reject(int(self.raw.lines[row]), column, rule, shape)
+        self.keep[row] = False
+
+
+def _paths(contract: Contract, leads: Path | str | None) -> dict[str, Path]:
+    paths = {}
+    for table in contract.tables:
+        if leads is not None and table is contract.tables[0]:
+            paths[table.name] = Path(leads)
+        elif table.path is None:
+            raise LeadsError(
+                f"{contract.source}: table {table.name!r} has no path. Name the file with `--leads`."
+            )
+        else:
+            paths[table.name] = contract.folder / table.path
+    return paths
+
+
+def _read_typed(contract: Contract, table: Table, path: Path, *, lenient: bool) -> _TypedTable:
+    columns = [
+        column for column in contract.columns if column.table == table.name and column.role != "personal"
+    ]
+    keys = [
+        other.join[1] for other in contract.tables if other.join is not None and other.join[0] == table.name
+    ]
+    wanted = [column.source for column in columns] + keys
+    optional: list[str] = []
+    if lenient:
+        optional = [column.source for column in columns if column.role in _LABEL_ROLES] + keys
+    if table.join is not None:
+        wanted.append(table.join[2])
+    raw = read_table(table, path, wanted=wanted, optional=optional)
+    read = _TypedTable(table, raw, {}, np.ones(len(raw.lines), dtype=bool))
+    for column in columns:
+        if column.source in raw.absent:
+            read.typed[column.name] = empty_series(column, len(raw.lines))
+            continue
+        read.typed[column.name] = _typed_values(column, read)
+    return read
+
+
+def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
+    texts = read.raw.columns[column.source]
+    declared = column
+    if column.type == "date" and column.source in read.raw.formats:
+        declared = dataclasses.replace(column, format=read.raw.formats[column.source])
+    if column.role in {"verdict", "outcome"}:
+        texts = _flag_words(column, texts)
+    typed: TypedColumn = type_column(declared, texts)
+    for row, rule in typed.bad.items():
+        if row not in read.broken:
+            read.break_row(row, column.name, rule, texts[row])
+    if typed.unlisted:
+        rest = "pending" if column.role == "verdict" else "open"
+        read.notices.append(f"{column.name}: not declared, read as {rest}: {_shown_words(typed.unlisted)}.")
+    return typed.series
+
+
+def _flag_words(column: Column, texts: np.ndarray[Any, np.dtype[np.object_]]) -> Any:
+    """Let a typed boolean or integer of a Parquet file mean the contract's words for it."""
+    words = {word.strip().casefold(): word for word in column.meaning_of()}
+    table = {}
+    for value, others in (("true", ("1", "yes", "t")), ("false", ("0", "no", "f"))):
+        if value not in column.meaning_of():
+            table[value] = next((words[word] for word in (value, *others) if word in words), None)
+    known = {value: word for value, word in table.items() if word is not None}
+    if not known:
+        return texts
+    return np.array([known.get(text, text) if text is not None else None for text in texts], dtype=object)
+
+
+def _drop_repeated_ids(contract: Contract, main: _TypedTable) -> None:
+    """Drop identical records with the same id; quarantine later ones that say something else."""
+    column = contract.column_by_role("id")
+    if column is None or column.table != main.table.name:
+        raise LeadsError(
+            f"{contract.source}: the column with role id must come from the first table"
+            f" ({main.table.name!r}): it names the leads."
+        )
+    texts = main.raw.columns[column.source]
+    missing = main.typed[column.name].isna().to_numpy()
+    for row in np.flatnonzero(missing & main.keep):
+        main.break_row(int(row), column.name, "missing_id", texts[row])
+    main.n_duplicates += _drop_repeats(main, texts, column.name, "conflicting_id")
+
+
+def _drop_repeated_keys(read: _TypedTable) -> None:
+    if read.table.join is None:
+        return
+    key = read.table.join[2]
+    texts = _keys(read, key)
+    read.n_duplicates += _drop_repeats(read, texts, key, "conflicting_key")
+
+
+def _drop_repeats(read: _TypedTable, texts: Any, name: str, rule: str) -> int:
+    first: dict[str, int] = {}
+    duplicates = 0
+    rows = np.flatnonzero(read.keep)
+    repeated = pd.Series(texts[rows]).duplicated(keep=False).to_numpy()
+    for row in rows[repeated].tolist():
+        text = texts[row]
+        if text is None or text == "":
+            continue
+        if text not in first:
+            first[text] = row
+        elif all(values[row] == values[first[text]] for values in read.raw.columns.values()):
+            read.keep[row] = False
+            duplicates += 1
+        else:
+            read.break_row(row, name, rule, text)
+    return duplicates
+
+
+def _keys(read: _TypedTable, column: str) -> Any:
+    values = read.raw.columns.get(column)
+    if values is None:
+        return np.full(len(read.raw.lines), None, dtype=object)
+    return np.array([None if text is None else str(text).strip() or None for text in values], dtype=object)
+
+
+def _refuse_over_limit(contract: Contract, read: _TypedTable) -> None:
+    total = read.raw.n_read
+    if total == 0 or read.n_quarantined <= contract.quarantine_limit * total:
+        return
+    counts: dict[tuple[str, str], int] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for reject in sorted([*read.raw.rejects, *read.broken.values()]):
+        key = (reject.rule, reject.column or "")
+        counts[key] = counts.get(key, 0) + 1
+        lines.setdefault(key, reject.line)
+    top = sorted(counts, key=lambda key: (-counts[key], key))[:5]
+    raise QuarantineError(
+        f"table {read.table.name!r}: {read.n_quarantined:,} of {total:,} rows break the contract"
+        f" (limit {contract.quarantine_limit:.1%}); nothing is published.",
+        *(
+            f"table {read.table.name!r}: {counts[key]:,} rows break rule {key[0]}"
+            f"{f' in column {key[1]}' if key[1] else ''}, first in line {lines[key]}."
+            for key in top
+        ),
+    )
+
+
+def _join(
+    contract: Contract, reads: dict[str, _TypedTable], kept: np.ndarray[Any, Any]
+) -> tuple[dict[str, np.ndarray[Any, Any]], list[str]]:
+    """Return for each table the row that belongs to each kept lead (-1: none), and what does not fit."""
+    places: dict[str, np.ndarray[Any, Any]] = {contract.tables[0].name: kept}
+    notices = []
+    for table in contract.tables[1:]:
+        if table.join is None or table.name not in reads or table.join[0] not in reads:
+            places[table.name] = np.full(len(kept), -1)
+            continue
+        left_name, left_column, right_column = table.join
+        left, right = reads[left_name], reads[table.name]
+        rows = np.flatnonzero(right.keep)
+        right_keys = _keys(right, right_column)[rows]
+        where = {key: int(row) for key, row in zip(right_keys, rows, strict=True) if key is not None}
+        left_keys = _keys(left, left_column)
+        wanted = [left_keys[place] if place >= 0 else None for place in places[left_name]]
+        found = np.array([where.get(key, -1) if key is not None else -1 for key in wanted], dtype=np.int64)
+        places[table.name] = found
+        lost = sum(1 for key, place in zip(wanted, found, strict=True) if key is not None and place < 0)
+        if lost:
+            notices.append(
+                f"{table.name}: {lost:,} leads point to a row that is not there (or is in quarantine)."
+            )
+        unused = len(rows) - len(np.unique(found[found >= 0]))
+        if unused:
+            notices.append(f"{table.name}: {unused:,} rows belong to no lead that was kept.")
+    return places, notices
+
+
+def _assemble(
+    contract: Contract, reads: dict[str, _TypedTable], places: dict[str, np.ndarray[Any, Any]], n: int
+) -> tuple[pd.DataFrame, list[str]]:
+    data: dict[str, Any] = {}
+    notices: list[str] = []
+    for column in contract.columns:
+        if column.role == "personal":
+            continue
+        read = reads.get(column.table)
+        place = places[column.table]
+        if read is None:
+            data[column.name] = empty_series(column, n)
+            continue
+        values = read.typed[column.name].array.take(place, allow_fill=True)
+        series = pd.Series(values)
+        if column.role in {"verdict", "outcome"}:
+            series = series.fillna("pending" if column.role == "verdict" else "open")
+        data[column.name] = series
+        if column.families:
+            data[f"{column.name}_family"] = family_series(column, series)
+            notices += _undeclared_reasons(column, series)
+    return pd.DataFrame(data, index=pd.RangeIndex(n)), notices
+
+
+def family_series(column: Column, reasons: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the declared family of each reason; ``other`` for a reason of no declared family."""
+    families = {word.strip(): family for word, family in column.family_of().items()}
+    levels = list(dict.fromkeys([*(family for family, _ in column.families), "other"]))
+    codes, uniques = pd.factorize(reasons.to_numpy(dtype=object), use_na_sentinel=True)
+    places = [levels.index(families.get(str(text).strip(), "other")) for text in uniques]
+    table = np.array([*places, -1], dtype=np.int64)
+    return level_series(table[codes], levels)
+
+
+def _undeclared_reasons(column: Column, reasons: pd.Series[Any]) -> list[str]:
+    families = {word.strip() for word in column.family_of()}
+    counts: dict[str, int] = {}
+    for text, count in reasons.dropna().astype(str).str.strip().value_counts().items():
+        if text not in families:
+            counts[str(text)] = int(count)
+    if not counts:
+        return []
+    return [f"{column.name}: reasons of no declared family, counted as other: {_shown_words(counts)}."]
+
+
+def _shown_words(counts: dict[str, int]) -> str:
+    """List words with their counts; a rare word is shown as its shape, it may be a person's."""
+    top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:5]
+    shown = ", ".join(f"{word if count >= _SHOWN_FROM else mask(word)} ({count:,})" for word, count in top)
+    more = len(counts) - 5
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _latest_day(contract: Contract, frame: pd.DataFrame) -> tuple[dt.date, str | None]:
+    """Return the latest day on which something is known to have happened.
+
+    One lone date far after all the others (more than a year past the 99.5 % point) is a typing error, not
+    the day of the export.
+    """
+    instants = []
+    for role in ("created", "handed_over", "decided", "closed"):
+        column = contract.column_by_role(role)
+        if column is None or column.type != "date" or column.name not in frame.columns:
+            continue
+        values = frame[column.name]
+        if role == "closed":
+            outcome = contract.column_by_role("outcome")
+            if outcome is not None and outcome.name in frame.columns:
+                values = values[frame[outcome.name] != "open"]
+        if values.dt.tz is not None:
+            values = values.dt.tz_localize(None)
+        instants.append(values.dropna())
+    days = [series.to_numpy(dtype="datetime64[D]") for series in instants]
+    whole = np.sort(np.concatenate(days)) if days else np.zeros(0, dtype="datetime64[D]")
+    if not len(whole):
+        return dt.date(1970, 1, 1), None
+    high = whole[int(0.995 * (len(whole) - 1))] + np.timedelta64(366, "D")
+    n_beyond = int((whole > high).sum())
+    latest: dt.date = whole[len(whole) - 1 - n_beyond].item()
+    if not n_beyond:
+        return latest, None
+    return (
+        latest,
+        f"{n_beyond} dates lie more than a year after the others; the export is taken as of {latest}.",
+    )
+
+
+def _quarantine_frame(reads: list[_TypedTable]) -> pd.DataFrame:
+    rows = [
+        (read.table.name, reject.line, reject.column, reject.rule, reject.shape)
+        for read in reads
+        for reject in sorted([*read.raw.rejects, *read.broken.values()], key=lambda reject: reject.line)
+    ]
+    frame = pd.DataFrame(rows, columns=["table", "line", "column", "rule", "shape"])
+    frame["column"] = frame["column"].astype(object).where(frame["column"].notna(), None)
+    return frame
+
+
+def _data_digest(paths: dict[str, Path]) -> str:
+    lines = [f"{name} {compute_sha256(path)}" for name, path in paths.items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
