@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadml.errors import InputMissingError, OutputError
+from leadml.errors import InputMissingError, LockedError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["compute_sha256", "read_bytes", "replaced_file", "write_text"]
+__all__ = ["compute_sha256", "locked_file", "read_bytes", "replaced_file", "write_text"]
 
 
 def read_bytes(path: Path | str, *, what: str) -> bytes:
@@ -73,6 +74,61 @@ def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8 with its line ends untouched, whole or not at all."""
     with replaced_file(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
+
+
+@contextmanager
+def locked_file(path: Path | str, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path` for the block; the system frees it when a holder is killed.
+
+    Parameters
+    ----------
+    path : path-like
+        The lock file. It is made, and removed again by its last holder; its folder must exist.
+    wait : float
+        Seconds to wait for another holder.
+
+    Raises
+    ------
+    LockedError
+        If another process holds the lock for longer than `wait`.
+    OutputError
+        If the lock file cannot be made.
+    """
+    target = Path(path)
+    handle = _acquire(target, time.monotonic() + wait)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            target.unlink()
+        os.close(handle)
+
+
+def _acquire(target: Path, deadline: float) -> int:
+    import fcntl  # noqa: PLC0415 - POSIX only, and only where a lock is wanted
+
+    while True:
+        try:
+            handle = os.open(target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise OutputError(f"{target}: cannot write this lock file: {_reason(error)}.") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"{target}: another job holds this lock. Try again when it has ended."
+                ) from None
+            time.sleep(0.05)
+            continue
+        except OSError as error:
+            os.close(handle)
+            raise OutputError(f"{target}: cannot lock this file: {_reason(error)}.") from error
+        with suppress(OSError):  # the holder before us may have removed the name while we opened it
+            if os.path.samestat(os.fstat(handle), target.stat()):
+                return handle
+        os.close(handle)
 
 
 def _umask() -> int:
