@@ -37,6 +37,7 @@ BLUE = "#0b5cad"
 ORANGE = "#c9660a"
 GREEN = "#2f8f5b"
 PAPER = "#fefefe"
+MAX_LABEL = 44
 _SERIES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (MUTED, "D"))
 _VARIABLES = {
     INK: "--chart-ink",
@@ -81,8 +82,8 @@ def plot_ranges(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = ""
         rows = [labels.index(label) + shift for label in part["label"]]
         colour, marker = _SERIES[number % len(_SERIES)]
         ax.hlines(rows, part["ci_low"], part["ci_high"], color=colour, linewidth=1.6)
-        ax.plot(part["value"], rows, marker, color=colour, markersize=5, label=clean_text(str(group)))
-    ax.set_yticks(range(len(labels)), [clean_text(str(label)) for label in labels])
+        ax.plot(part["value"], rows, marker, color=colour, markersize=5, label=_label(group))
+    ax.set_yticks(range(len(labels)), [_label(label) for label in labels])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     _finish(ax, xlabel=xlabel, percent="x", grid="x")
     if len(groups) > 1:
@@ -112,7 +113,7 @@ def plot_bars(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = "") 
     if {"ci_low", "ci_high"} <= set(frame.columns):
         ax.hlines(rows, frame["ci_low"], frame["ci_high"], color=INK, linewidth=1.2)
     ax.axvline(0, color=MUTED, linewidth=0.8)
-    ax.set_yticks(rows, [clean_text(str(label)) for label in frame["label"]])
+    ax.set_yticks(rows, [_label(label) for label in frame["label"]])
     ax.set_ylim(len(frame) - 0.4, -0.6)
     _finish(ax, xlabel=xlabel, grid="x")
     return ax
@@ -187,7 +188,7 @@ def plot_profile(
             break_even, color=INK, linewidth=1, linestyle=":", label=f"pays from {format_rate(break_even)}"
         )
     for (name, at), style in zip(marks, ("-", "--", "-."), strict=False):
-        ax.axvline(at, color=ORANGE, linewidth=1.4, linestyle=style, label=clean_text(name))
+        ax.axvline(at, color=ORANGE, linewidth=1.4, linestyle=style, label=_label(name))
     ax.set_ylim(bottom=0)
     _finish(ax, xlabel=xlabel, percent="y", grid="y")
     _legend(ax, columns=2)
@@ -217,7 +218,7 @@ def plot_quadrant(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str, y
     ax.plot(part["x"], part["y"], "o", color=BLUE, markersize=6)
     for row in part.itertuples(index=False):
         ax.annotate(
-            clean_text(str(row.label)),
+            _label(row.label),
             (float(row.x), float(row.y)),  # type: ignore[arg-type]
             xytext=(5, 5),
             textcoords="offset points",
@@ -257,15 +258,19 @@ def plot_series(frame: pd.DataFrame, ax: Axes | None = None, *, ylabel: str = ""
         colour, marker = _SERIES[number % len(_SERIES)]
         if {"ci_low", "ci_high"} <= set(frame.columns):
             ax.vlines(places, part["ci_low"], part["ci_high"], color=colour, linewidth=1.2)
-        ax.plot(
-            places, part["value"], f"-{marker}", color=colour, markersize=4.5, label=clean_text(str(group))
-        )
-    ax.set_xticks(range(len(periods)), [clean_text(str(period)) for period in periods])
+        ax.plot(places, part["value"], f"-{marker}", color=colour, markersize=4.5, label=_label(group))
+    ax.set_xticks(range(len(periods)), [_label(period) for period in periods])
     ax.set_ylim(bottom=0)
     _finish(ax, ylabel=ylabel, percent=percent, grid="y")
     if len(groups) > 1:
         _legend(ax, columns=len(groups))
     return ax
+
+
+def _label(text: object) -> str:
+    """Return a text short enough for the side of a plot."""
+    words = clean_text(str(text))
+    return words if len(words) <= MAX_LABEL else words[: MAX_LABEL - 1] + "…"
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -278,13 +283,16 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _finish(ax: Axes, *, xlabel: str = "", ylabel: str = "", percent: str = "", grid: Any = "y") -> None:
-    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415
+    from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter  # noqa: PLC0415
 
     for axis in (ax.xaxis, ax.yaxis):
+        if not isinstance(axis.get_major_locator(), FixedLocator):
+            # Four steps whatever the size, so that a long label beside it changes nothing.
+            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         if axis.axis_name in percent:
             axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
-    ax.set_xlabel(clean_text(xlabel), color=INK, parse_math=False)
-    ax.set_ylabel(clean_text(ylabel), color=INK, parse_math=False)
+    ax.set_xlabel(_label(xlabel), color=INK, parse_math=False)
+    ax.set_ylabel(_label(ylabel), color=INK, parse_math=False)
     ax.grid(visible=True, axis=grid, color=GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     for side in ("top", "right"):

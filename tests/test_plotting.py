@@ -148,6 +148,14 @@ def test_svg_does_not_depend_on_the_readers_style():
         assert mpl.rcParams["font.size"] == 30
 
 
+def test_long_labels_are_cut_so_that_the_plot_keeps_its_place():
+    bars = pd.DataFrame({"label": ["x" * 500], "value": [1.0]})
+    page = draw_svg(lambda ax: plot_bars(bars, ax, xlabel="y" * 500), name="a", label="x")
+    assert "x" * 43 + "…" in page
+    assert "x" * 44 not in page
+    assert "y" * 44 not in page
+
+
 def test_name_that_could_break_out_of_an_id_is_refused():
     with pytest.raises(ValueError, match="letters, digits and hyphens"):
         draw_svg(lambda ax: ax, name='a"><script>', label="x")

@@ -1,0 +1,489 @@
+"""Results of a run to the words of a review."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import timedelta
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any
+
+from leadml._render import (
+    format_change,
+    format_count,
+    format_money,
+    format_points,
+    format_rate,
+    format_rate_range,
+)
+from leadml.review._parts import Bar, Change, ClassLine, CriterionLine, Figure, Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
+    import pandas as pd
+
+    from leadml.compare import DefinitionComparison
+    from leadml.definitions import Criterion, Definition
+    from leadml.models import TrainedModel, UntrainedModel
+    from leadml.review._parts import Run
+
+__all__ = ["SMALLEST_GROUP", "build_parts"]
+
+SMALLEST_GROUP = 5
+"""Smaller groups are not shown: a figure on four leads is a figure on four people."""
+
+_TARGETS = {"accepted": "accepted by Sales", "won": "won"}
+_TITLES = {"accepted": "Accepted by Sales", "won": "Won"}
+_REVIEW_EVERY = timedelta(days=91)
+_NO_FIGURE = Figure(text="–", range="–", n="0", value=nan, low=nan, high=nan, shown=False)
+
+
+def build_parts(run: Run) -> Parts:
+    """Put everything that a review says into words.
+
+    Parameters
+    ----------
+    run : Run
+        What one run of the loop found; stages that were not run are left out.
+
+    Returns
+    -------
+    Parts
+    """
+    definition, comparison = run.definition, run.comparison
+    found = run.proposals.to_dict() if run.proposals is not None else {}
+    currency = definition.prices.currency
+    proposals = tuple(_change(entry, currency) for entry in found.get("proposals", ()))
+    promising = tuple(_change(entry, currency) for entry in found.get("promising", ()))
+    as_of = run.table.as_of
+    return Parts(
+        title=definition.name,
+        version=definition.version,
+        question=run.experiment.question,
+        meaning=definition.meaning,
+        as_of=_day(as_of),
+        verdict=_verdict(run, proposals, promising),
+        today=_today(comparison),
+        tiles=_tiles(comparison),
+        classes=_classes(comparison, definition),
+        proposals=proposals,
+        promising=promising,
+        kept=_kept(definition, found.get("kept", ())),
+        criteria=_criteria(definition, comparison, found),
+        explore=_explore(definition, found.get("explore", ()), currency),
+        predicted=_predicted(run),
+        models=tuple(_model_line(target, model) for target, model in run.models.items()),
+        rows=_rows(run),
+        quarantine=_quarantine(run),
+        audit=tuple((finding.severity, finding.message) for finding in run.audit.findings),
+        notes=tuple(run.table.manifest.notices) + (comparison.notes if comparison is not None else ()),
+        owners=definition.owners,
+        next_review=_next_review(definition, as_of),
+        facts=_facts(run, found),
+    )
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _figure(row: Any, suffix: str = "") -> Figure:
+    """Read ``n``, ``rate``, ``ci_low`` and ``ci_high`` of a row; small groups are not shown."""
+    n = int(getattr(row, f"n{suffix}"))
+    if n < SMALLEST_GROUP:
+        text = "no answer yet" if n == 0 else "too few"
+        return Figure(text=text, range="–", n=_few(n), value=nan, low=nan, high=nan, shown=False)
+    rate, low, high = (float(getattr(row, f"{name}{suffix}")) for name in ("rate", "ci_low", "ci_high"))
+    return Figure(
+        text=format_rate(rate),
+        range=format_rate_range(low, high),
+        n=format_count(n),
+        value=rate,
+        low=low,
+        high=high,
+        shown=True,
+    )
+
+
+def _few(n: int) -> str:
+    return "0" if n == 0 else f"under {SMALLEST_GROUP}" if n < SMALLEST_GROUP else format_count(n)
+
+
+def _rows_of(frame: pd.DataFrame, **equal: object) -> list[Any]:
+    part = frame
+    for column, value in equal.items():
+        part = part[part[column] == value]
+    return list(part.itertuples(index=False))
+
+
+# ---- today ---------------------------------------------------------------------------------------
+
+
+def _today(comparison: DefinitionComparison | None) -> tuple[str, ...]:
+    if comparison is None:
+        return ()
+    rows = {row.target: row for row in _rows_of(comparison.handoff, period="all")}
+    volume = rows["accepted"]
+    if not volume.n_leads:
+        return ("There are no leads.",)
+    share = format_rate(volume.n_handed_over / volume.n_leads)
+    per_month = (
+        f", about {format_count(volume.n_handed_over / comparison.months)} a month"
+        if comparison.months
+        else ""
+    )
+    counts = f"{format_count(volume.n_handed_over)} of {format_count(volume.n_leads)} leads ({share})"
+    lines = [f"The definition hands {counts} to Sales{per_month}."]
+    for target, words in _TARGETS.items():
+        inside, rest = _figure(rows[target]), _figure(rows[target], "_rest")
+        if inside.shown and rest.shown:
+            lines.append(f"Of these {inside.line} are {words}; of all other leads {rest.line}.")
+        elif inside.shown:
+            lines.append(
+                f"Of these {inside.line} are {words}; of the other leads nobody knows ({rest.text})."
+            )
+    return tuple(lines)
+
+
+def _tiles(comparison: DefinitionComparison | None) -> tuple[tuple[str, str, str], ...]:
+    if comparison is None:
+        return ()
+    rows = {row.target: row for row in _rows_of(comparison.handoff, period="all")}
+    volume = rows["accepted"]
+    total = f"{format_count(volume.n_handed_over)} of {format_count(volume.n_leads)} leads"
+    if comparison.months:
+        first = ("Leads to Sales, per month", format_count(volume.n_handed_over / comparison.months), total)
+    else:
+        first = ("Leads to Sales", format_count(volume.n_handed_over), total)
+    tiles = [first]
+    for target, title in _TITLES.items():
+        figure = _figure(rows[target])
+        small = f"{figure.range}, n = {figure.n}" if figure.shown else f"{figure.n} leads with an answer"
+        tiles.append((title, figure.text, small))
+    return tuple(tiles)
+
+
+def _classes(comparison: DefinitionComparison | None, definition: Definition) -> tuple[ClassLine, ...]:
+    if comparison is None:
+        return ()
+    lines = []
+    for lead_class in definition.classes:
+        rows = {row.target: row for row in _rows_of(comparison.classes, lead_class=lead_class.name)}
+        row = rows["accepted"]
+        few = 0 < row.n_leads < SMALLEST_GROUP
+        lines.append(
+            ClassLine(
+                name=lead_class.name,
+                meaning=lead_class.meaning,
+                handed_over=definition.handed_over(lead_class.name),
+                leads=_few(row.n_leads),
+                share="–" if few else format_rate(row.share),
+                accepted=_figure(row),
+                won=_figure(rows["won"]),
+            )
+        )
+    return tuple(lines)
+
+
+# ---- proposals -----------------------------------------------------------------------------------
+
+
+def _verdict(run: Run, proposals: Sequence[Change], promising: Sequence[Change]) -> str:
+    if run.proposals is None:
+        return ""
+    if len(proposals) == 1:
+        return f"One change is proposed: {proposals[0].sentence}."
+    if proposals:
+        return f"{len(proposals)} changes are proposed."
+    if promising:
+        return "No change is proposed. Something looks promising, but the leads do not show it yet."
+    return "No change is proposed: keep the definition as it is."
+
+
+def _change(entry: Mapping[str, Any], currency: str | None) -> Change:
+    written, proposed = str(entry.get("written") or ""), str(entry.get("proposed") or "")
+    value = _gain(entry, "value", currency)
+    won = _gain(entry, "won", None)
+    headline = value if _given(entry, "value_low") else won
+    details = [
+        ("Leads that change class", _few(int(entry.get("n_changed") or 0))),
+        ("More leads to Sales, per month", format_count(entry.get("gained_per_month"))),
+        ("Fewer leads to Sales, per month", format_count(entry.get("lost_per_month"))),
+        ("Value", value),
+        ("Won deals", won),
+    ]
+    return Change(
+        sentence=_sentence(str(entry.get("criterion") or ""), written, proposed),
+        written=written,
+        proposed=proposed,
+        headline=headline,
+        grade=str(entry.get("grade") or ""),
+        details=tuple((name, text) for name, text in details if text not in {"–", ""}),
+    )
+
+
+def _sentence(address: str, written: str, proposed: str) -> str:
+    where = address.partition(".")[0]
+    if not proposed:
+        return f"{where}: drop “{_say(written)}”"
+    if not written:
+        return f"{where}: ask for “{_say(proposed)}”"
+    return f"{where}: “{_say(proposed)}” instead of “{_say(written)}”"
+
+
+def _say(rule: str) -> str:
+    """Write a rule as people do: one sign for at least and one for at most, and never broken after it."""
+    for sign, written in ((">=", "≥"), ("<=", "≤"), ("!=", "≠")):
+        rule = rule.replace(sign, written)
+    return re.sub(r"([≥≤≠<>=]) ", "\\1\N{NO-BREAK SPACE}", rule)
+
+
+def _given(entry: Mapping[str, Any], key: str) -> bool:
+    value = entry.get(key)
+    return value is not None and isfinite(value)
+
+
+def _gain(entry: Mapping[str, Any], key: str, currency: str | None) -> str:
+    """Say a gain with its lower end first."""
+    if not _given(entry, f"{key}_low"):
+        return ""
+    low, value, high = (entry.get(name) for name in (f"{key}_low", key, f"{key}_high"))
+    form = (lambda x: format_money(x, currency=currency)) if key == "value" else _deals
+    return f"At least {form(low)} a month (best guess {form(value)}, at most {form(high)})"
+
+
+def _deals(value: float | None) -> str:
+    return f"{format_change(value)} deals"
+
+
+def _kept(definition: Definition, entries: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str, str], ...]:
+    lines = []
+    for entry in entries:
+        detail = ""
+        if entry.get("n_changed") is not None:
+            detail = f"{_few(int(entry['n_changed']))} leads would change class"
+        if _given(entry, "detectable"):
+            detail += f"; only a rate of {format_rate(entry['detectable'])} or further off would have shown"
+        lines.append((_written(definition, entry.get("criterion")), str(entry.get("reason") or ""), detail))
+    return tuple(lines)
+
+
+def _written(definition: Definition, address: object) -> str:
+    known = {criterion.address: criterion.text for criterion in definition.criteria()}
+    return _say(known.get(str(address), str(address)))
+
+
+def _explore(
+    definition: Definition, entries: Iterable[Mapping[str, Any]], currency: str | None
+) -> tuple[tuple[str, str, str, str], ...]:
+    lines = []
+    for entry in entries:
+        weeks = f"{format_count(entry.get('weeks'))} weeks" if _given(entry, "weeks") else "–"
+        lines.append(
+            (
+                f"{_written(definition, entry.get('criterion'))}: {entry.get('from')} to {entry.get('to')}",
+                format_count(entry.get("n")),
+                weeks,
+                format_money(entry.get("cost"), currency=currency),
+            )
+        )
+    return tuple(lines)
+
+
+# ---- criteria ------------------------------------------------------------------------------------
+
+
+def _criteria(
+    definition: Definition, comparison: DefinitionComparison | None, found: Mapping[str, Any]
+) -> tuple[CriterionLine, ...]:
+    if comparison is None:
+        return ()
+    top = {
+        target: max(
+            (
+                _figure(row, side).high
+                for row in _rows_of(comparison.criteria, target=target)
+                for side in _SIDES
+            ),
+            key=lambda high: high if isfinite(high) else 0.0,
+            default=1.0,
+        )
+        for target in _TARGETS
+    }
+    return tuple(
+        _criterion(
+            definition,
+            criterion,
+            _rows_of(comparison.criteria, criterion=criterion.address),
+            top=top,
+            found=found,
+        )
+        for criterion in definition.criteria()
+    )
+
+
+_SIDES = {"_inside": "meets it", "_outside": "does not"}
+
+
+def _criterion(
+    definition: Definition,
+    criterion: Criterion,
+    rows: Sequence[Any],
+    *,
+    top: Mapping[str, float],
+    found: Mapping[str, Any],
+) -> CriterionLine:
+    verdict, reason = _judge(criterion, rows, found)
+    rates, bars = [], []
+    for row in rows if criterion.measurable else ():
+        pair = [_figure(row, side) for side in _SIDES]
+        rates.append((_TITLES[row.target], pair[0], pair[1]))
+        scale = top[row.target] if isfinite(top[row.target]) and top[row.target] > 0 else 1.0
+        drawn = tuple(
+            Bar(value=100 * f.value / scale, low=100 * f.low / scale, high=100 * f.high / scale, kind=kind)
+            for f, kind in zip(pair, ("in", "out"), strict=True)
+            if f.shown
+        )
+        bars.append((_TITLES[row.target], drawn))
+    return CriterionLine(
+        written=_say(criterion.text),
+        lead_class=rows[0].lead_class,
+        to_sales=definition.handed_over(rows[0].lead_class),
+        verdict=verdict,
+        reason=reason,
+        filled=format_rate(rows[0].fill_rate),
+        passing=format_rate(rows[0].share_passing),
+        rates=tuple(rates),
+        bars=tuple(bars),
+        dropped=_dropped(rows) if criterion.measurable else "",
+    )
+
+
+def _judge(criterion: Criterion, rows: Sequence[Any], found: Mapping[str, Any]) -> tuple[str, str]:
+    if not criterion.measurable:
+        return "rewrite", "Nobody can measure this sentence, so no lead meets it."
+    for name, verdict, reason in (
+        ("proposals", "change", "A change is proposed above."),
+        ("promising", "watch", "A change looks promising but is not shown yet."),
+    ):
+        if any(
+            criterion.address in str(entry.get("criterion")).split(" + ") for entry in found.get(name, ())
+        ):
+            return verdict, reason
+    if all(row.n_inside < SMALLEST_GROUP or row.n_outside < SMALLEST_GROUP for row in rows):
+        return "not enough data", "Too few leads on one side of it have an answer."
+    for entry in found.get("kept", ()):
+        if entry.get("criterion") == criterion.address:
+            return "keep", str(entry.get("reason") or "")
+    return "keep", "No change of it was among the best."
+
+
+def _dropped(rows: Sequence[Any]) -> str:
+    row = rows[0]
+    if row.drop_leads == 0:
+        return "Without it nothing would change: other criteria stop the same leads."
+    if row.drop_leads < SMALLEST_GROUP:
+        return f"Without it under {SMALLEST_GROUP} leads would change class."
+    changed = f"Without it {format_count(row.drop_leads)} leads would change class"
+    effects = [
+        f"{_TARGETS[r.target]} {format_points(r.drop_gain)}"
+        for r in rows
+        if r.drop_n >= SMALLEST_GROUP and isfinite(r.drop_gain)
+    ]
+    if effects:
+        return f"{changed}; the class would change by: {', '.join(effects)}."
+    return f"{changed}; nobody knows what these would bring."
+
+
+def _at_equal_volume(comparison: DefinitionComparison | None) -> tuple[str, ...]:
+    if comparison is None:
+        return ()
+    lines = []
+    for row in _rows_of(comparison.at_equal_volume):
+        if row.volume < SMALLEST_GROUP or not isfinite(row.difference):
+            continue
+        lines.append(
+            f"Choosing {format_count(row.volume)} of the {format_count(row.n)} newest leads with an answer: "
+            f"the definition's are {format_rate(row.rate_definition)} {_TARGETS[str(row.target)]} "
+            f"({format_rate_range(row.ci_low_definition, row.ci_high_definition)}), the model's "
+            f"{format_rate(row.rate_model)} ({format_rate_range(row.ci_low_model, row.ci_high_model)})."
+        )
+    return tuple(lines)
+
+
+def _model_line(target: str, model: TrainedModel | UntrainedModel) -> str:
+    """Say how well a model does, for those who ask."""
+    evaluation = getattr(model, "evaluation", None)
+    if evaluation is None:
+        return f"{_TARGETS[target]}: no model; {getattr(model, 'reason', '')}"
+    metrics = evaluation.metrics
+    area = f"{metrics['auc']:.2f} ({metrics['auc_low']:.2f}–{metrics['auc_high']:.2f})"
+    counts = (
+        f"trained on {format_count(metrics['n_train'])} earlier leads, "
+        f"judged on {format_count(metrics['n_test'])} later ones"
+    )
+    return f"{_TARGETS[target]}: area under the curve {area}, {counts}. {evaluation.verdict}"
+
+
+def _predicted(run: Run) -> tuple[str, ...]:
+    """Say what can be predicted, without a figure that needs explaining."""
+    words = {"accepted": "what Sales accepts", "won": "which deals are won"}
+    lines = []
+    for target, model in run.models.items():
+        evaluation = getattr(model, "evaluation", None)
+        if evaluation is None:
+            lines.append(f"There are too few answers to learn {words[target]}.")
+        elif evaluation.predictive:
+            lines.append(f"What is known about a lead helps to predict {words[target]}.")
+        else:
+            lines.append(f"Nothing that is known about a lead predicts {words[target]}.")
+    return (*lines, *_at_equal_volume(run.comparison))
+
+
+# ---- data ----------------------------------------------------------------------------------------
+
+
+def _rows(run: Run) -> tuple[tuple[str, str], ...]:
+    manifest = run.table.manifest
+    return (
+        ("Rows read", format_count(manifest.read)),
+        ("Leads kept", format_count(manifest.kept)),
+        ("Put aside (damaged)", format_count(manifest.quarantined)),
+        ("Duplicates", format_count(manifest.duplicates)),
+    )
+
+
+def _quarantine(run: Run) -> tuple[tuple[str, str], ...]:
+    frame = run.table.quarantine
+    counts = Counter(zip(map(str, frame["column"]), map(str, frame["rule"]), strict=True))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple((f"{column}: {rule.replace('_', ' ')}", _few(n)) for (column, rule), n in ordered[:8])
+
+
+def _next_review(definition: Definition, as_of: date | None) -> str:
+    due = definition.review_by
+    if as_of is None:
+        return due.isoformat() if due else ""
+    if due is None or due <= as_of:
+        text = (as_of + _REVIEW_EVERY).isoformat()
+        return f"{text} (the date in the definition, {due.isoformat()}, has passed)" if due else text
+    return due.isoformat()
+
+
+def _facts(run: Run, found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    facts = [
+        (
+            "Definition",
+            f"{run.definition.name} {run.definition.version}, sha256 {run.definition.sha256[:16]}",
+        ),
+        ("Leads", f"as of {_day(run.table.as_of)}, sha256 {run.table.manifest.data_sha256[:16]}"),
+    ]
+    tested = found.get("tested")
+    if isinstance(tested, int):
+        facts.append(("Changes looked at", format_count(tested)))
+    return tuple(facts)
+
+
+def _day(day: date | None) -> str:
+    return day.isoformat() if day is not None else "an unknown day"

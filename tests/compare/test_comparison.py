@@ -1,0 +1,261 @@
+"""The comparison counts what it says it counts, by hand and whatever the leads."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadml.compare import compare_definition
+from leadml.compare._structure import place_leads
+from leadml.definitions import assign_classes, evaluate_criteria, parse_definition
+from leadml.errors import LeadmlError
+
+HEAD = """\
+name: d
+version: 2026.1
+owners: {marketing: M, sales: S}
+attributes:
+  months: {type: number, unit: months}
+  size: {type: integer, unit: people}
+  asked: {type: boolean}
+"""
+ALL = (
+    HEAD
+    + "classes:\n- {name: hot, all_of: [months <= 6, size >= 50]}\n- {name: cold, otherwise: true}\nhandoff: [hot]\n"
+)
+ANY = ALL.replace("all_of", "any_of")
+TWO = HEAD + (
+    "classes:\n- {name: out, all_of: [size < 2]}\n- name: hot\n  at_least: 2\n  of: [months <= 6, size >= 50, asked]\n"
+    "- {name: warm, all_of: [{any_of: [months <= 12 or missing, asked]}, nice people]}\n- {name: cold, otherwise: true}\n"
+    "handoff: [hot, warm]\n"
+)
+
+
+def leads(months, size, asked=None):
+    asked = [False] * len(months) if asked is None else asked
+    return pd.DataFrame(
+        {
+            "months": pd.array(months, dtype="float64"),
+            "size": pd.array(size, dtype="Int64"),
+            "asked": pd.array(asked, dtype="boolean"),
+        }
+    )
+
+
+def labels(accepted, won=None, *, mature=None, t0=None):
+    n = len(accepted)
+    mature = [True] * n if mature is None else mature
+    return pd.DataFrame(
+        {
+            "t0": pd.date_range("2026-01-01", periods=n, freq="D") if t0 is None else t0,
+            "accepted": pd.array(accepted, dtype="float64"),
+            "accepted_mature": mature,
+            "won": pd.array([np.nan] * n if won is None else won, dtype="float64"),
+            "won_mature": mature,
+            "period": ["2026Q1"] * n,
+        }
+    )
+
+
+def compare(text, frame, targets, models=None):
+    return compare_definition(
+        parse_definition(text), SimpleNamespace(frame=frame), targets, models=models or {}
+    )
+
+
+def row(comparison, criterion, target="accepted"):
+    frame = comparison.to_frame()
+    return frame[(frame["criterion"] == criterion) & (frame["target"] == target)].iloc[0]
+
+
+# four leads meet both, two only the first, two only the second, two none
+MONTHS = [3, 3, 3, 3, 3, 3, 12, 12, 12, np.nan]
+SIZE = [90, 90, 90, 90, 10, 10, 90, 90, 10, None]
+ACCEPTED = [1, 1, 1, 0, 1, 0, np.nan, 0, np.nan, np.nan]
+
+
+def test_rates_inside_and_outside_are_counted_over_labelled_leads():
+    found = row(compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED)), "hot.months")
+    assert (found["leads_inside"], found["n_inside"], found["rate_inside"]) == (6, 6, pytest.approx(4 / 6))
+    assert (found["leads_outside"], found["n_outside"], found["rate_outside"]) == (4, 1, 0.0)
+    assert found["fill_rate"] == pytest.approx(0.9)
+    assert found["share_passing"] == pytest.approx(0.6)
+    assert found["ci_low_inside"] < found["rate_inside"] < found["ci_high_inside"]
+    assert found["difference"] == pytest.approx(4 / 6)
+    assert found["difference_low"] < found["difference"] < found["difference_high"]
+
+
+def test_striking_out_a_criterion_lets_in_the_leads_it_alone_stops():
+    found = row(compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED)), "hot.size")
+    assert (found["drop_leads"], found["drop_n"], found["drop_rate"]) == (2, 2, 0.5)
+    assert found["drop_gain"] == pytest.approx(4 / 6 - 3 / 4)
+    assert found["drop_gain_low"] < found["drop_gain"] < found["drop_gain_high"]
+
+
+def test_striking_out_an_alternative_removes_the_leads_it_alone_lets_in():
+    found = row(compare(ANY, leads(MONTHS, SIZE), labels(ACCEPTED)), "hot.size")
+    assert (found["drop_leads"], found["drop_n"], found["drop_rate"]) == (2, 1, 0.0)
+    assert found["drop_gain"] == pytest.approx(4 / 6 - 4 / 7)
+    assert found["drop_gain_low"] < found["drop_gain"] < found["drop_gain_high"]
+
+
+def test_nothing_is_said_of_leads_without_a_label():
+    comparison = compare(ALL, leads(MONTHS, SIZE), labels([np.nan] * 10))
+    found = row(comparison, "hot.size")
+    assert found["n_inside"] == found["drop_n"] == 0
+    assert found["drop_leads"] == 2
+    assert np.isnan(found["rate_inside"])
+    assert np.isnan(found["drop_gain"])
+    assert any("No lead has a settled label of 'accepted'" in note for note in comparison.notes)
+
+
+def test_unsettled_labels_are_not_counted():
+    mature = [True] * 5 + [False] * 5
+    found = row(compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED, mature=mature)), "hot.months")
+    assert found["n_inside"] == 5
+    assert found["n_outside"] == 0
+
+
+def test_both_targets_stand_side_by_side():
+    comparison = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED, won=[1, 0, 0, 0] + [np.nan] * 6))
+    assert row(comparison, "hot.months", "won")["rate_inside"] == 0.25
+    assert len(comparison.to_frame()) == 4
+    assert list(comparison.to_frame()["target"]) == ["accepted", "won"] * 2
+
+
+def test_prose_is_met_by_nobody_and_has_no_figures():
+    comparison = compare(TWO, leads(MONTHS, SIZE), labels(ACCEPTED))
+    found = comparison.to_frame()
+    prose = found[~found["measurable"].astype(bool)]
+    assert list(prose["written"].unique()) == ["nice people"]
+    assert prose["rate_inside"].isna().all()
+    assert any("nice people" in note for note in comparison.notes)
+    warm = comparison.classes[comparison.classes["lead_class"] == "warm"]
+    assert (warm["n_leads"] == 0).all()
+
+
+def test_classes_and_periods_add_up_to_all_leads():
+    targets = labels(ACCEPTED)
+    targets["period"] = ["2025Q4"] * 4 + ["2026Q1"] * 6
+    comparison = compare(ALL, leads(MONTHS, SIZE), targets)
+    for target in ("accepted", "won"):
+        classes = comparison.classes[comparison.classes["target"] == target]
+        assert classes["n_leads"].sum() == 10
+        assert classes["share"].sum() == pytest.approx(1)
+        handoff = comparison.handoff[comparison.handoff["target"] == target].set_index("period")
+        assert list(handoff.index) == ["all", "2025Q4", "2026Q1"]
+        for column in ("n_leads", "n_handed_over", "n", "n_rest"):
+            assert handoff[column].iloc[1:].sum() == handoff.loc["all", column]
+    assert comparison.handoff.iloc[0]["n_handed_over"] == 4
+
+
+def test_leads_of_an_order_without_dates_have_no_months():
+    targets = labels(ACCEPTED, t0=np.arange(10.0))
+    assert compare(ALL, leads(MONTHS, SIZE), targets).months is None
+    assert compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED)).months == pytest.approx(9 / 30.44, abs=0.01)
+
+
+def test_loosening_that_no_label_covers_is_noted():
+    accepted = [1, 1, 1, 0] + [np.nan] * 6
+    notes = compare(ALL, leads(MONTHS, SIZE), labels(accepted)).notes
+    assert any("Only 0 of 6 leads that the definition does not hand over" in note for note in notes)
+
+
+def model_for(y_true, y_prob, index):
+    return SimpleNamespace(holdout=pd.DataFrame({"y_true": y_true, "y_prob": y_prob}, index=index))
+
+
+def test_definition_and_model_choose_equally_many_of_the_later_leads():
+    frame, targets = leads(MONTHS, SIZE), labels(ACCEPTED)
+    model = model_for([0.0, 1.0, 1.0, 0.0], [0.1, 0.9, 0.8, 0.2], [3, 4, 5, 6])
+    found = compare(ALL, frame, targets, {"accepted": model}).at_equal_volume.iloc[0]
+    assert (found["n"], found["volume"], found["n_both"]) == (4, 1, 0)
+    assert (found["rate_definition"], found["rate_model"], found["difference"]) == (0.0, 1.0, 1.0)
+    assert found["ci_low"] < 1.0
+
+
+def test_a_model_that_chooses_the_same_leads_differs_by_nothing():
+    model = model_for([0.0, 1.0], [0.9, 0.1], [3, 4])
+    found = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED), {"won": model}).at_equal_volume.iloc[0]
+    assert (found["target"], found["difference"], found["ci_low"], found["ci_high"]) == ("won", 0.0, 0.0, 0.0)
+
+
+def test_nothing_handed_over_leaves_nothing_to_compare():
+    model = model_for([0.0, 1.0], [0.9, 0.1], [8, 9])
+    found = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED), {"won": model}).at_equal_volume.iloc[0]
+    assert found["volume"] == 0
+    assert np.isnan(found["difference"])
+
+
+def test_no_leads_give_a_whole_but_empty_comparison():
+    comparison = compare(ALL, leads([], []), labels([]))
+    assert comparison.n_leads == 0
+    assert comparison.months is None
+    assert len(comparison.to_frame()) == 4
+    assert "on 0 leads" in repr(comparison)
+
+
+def test_missing_attribute_is_named():
+    with pytest.raises(LeadmlError, match="size"):
+        compare(ALL, leads(MONTHS, SIZE).drop(columns="size"), labels(ACCEPTED))
+
+
+def test_result_is_readable_and_plots():
+    comparison = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED))
+    assert len(repr(comparison).splitlines()) <= 10
+    assert "d 2026.1 on 10 leads" in repr(comparison)
+    html = comparison._repr_html_()
+    assert "months &lt;= 6" in html
+    assert "<script" not in html
+    from matplotlib.figure import Figure
+
+    ax = comparison.plot(Figure().add_subplot())
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["months <= 6", "size >= 50"]
+    frame = comparison.to_frame()
+    frame["target"] = "x"
+    assert set(comparison.to_frame()["target"]) == {"accepted", "won"}
+
+
+lead_rows = st.lists(
+    st.tuples(
+        st.sampled_from([None, 1.0, 6.0, 7.0, 13.0]), st.sampled_from([None, 1, 49, 50]), st.booleans()
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(lead_rows, st.sampled_from([ALL, ANY, TWO]))
+def test_without_striking_anything_out_classes_are_those_of_the_definition(rows, text):
+    months, size, asked = zip(*rows, strict=True) if rows else ((), (), ())
+    definition, frame = parse_definition(text), leads(list(months), list(size), list(asked))
+    met = {
+        str(name): column.to_numpy(dtype=bool)
+        for name, column in evaluate_criteria(definition, frame).items()
+    }
+    placed = place_leads(definition, met, n_leads=len(frame))
+    assert list(placed) == list(assign_classes(definition, frame).cat.codes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lead_rows,
+    st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=30, max_size=30),
+    st.sampled_from([ALL, ANY, TWO]),
+)
+def test_inside_and_outside_add_up_and_ranges_hold_their_rates(rows, accepted, text):
+    months, size, asked = zip(*rows, strict=True) if rows else ((), (), ())
+    frame = leads(list(months), list(size), list(asked))
+    found = compare(text, frame, labels(accepted[: len(frame)])).to_frame()
+    found = found[found["measurable"].astype(bool)]
+    assert (found["leads_inside"] + found["leads_outside"] == len(frame)).all()
+    for side in ("inside", "outside"):
+        part = found[found[f"n_{side}"] > 0]
+        assert (part[f"ci_low_{side}"] <= part[f"rate_{side}"] + 1e-12).all()
+        assert (part[f"rate_{side}"] <= part[f"ci_high_{side}"] + 1e-12).all()
+    part = found[found["drop_gain_low"].notna()]
+    assert (part["drop_gain_low"] <= part["drop_gain"] + 1e-12).all()
+    assert (part["drop_gain"] <= part["drop_gain_high"] + 1e-12).all()

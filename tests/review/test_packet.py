@@ -1,0 +1,246 @@
+"""The packet says what the run found, in words, and holds nothing else."""
+
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leadml.errors import OutputError
+from leadml.review import build_packet, write_packet
+
+
+class _Skeleton(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text, self.style = [], [], False
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+        self.style = tag == "style"
+
+    def handle_endtag(self, tag):
+        self.tags.append(("/" + tag, ()))
+        self.style = False
+
+    def handle_data(self, data):
+        if not self.style:
+            self.text.append(data)
+
+
+def read(page):
+    parser = _Skeleton()
+    parser.feed(page)
+    return parser
+
+
+def words(page):
+    return " ".join(" ".join(read(page).text).replace("\xa0", " ").split())
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return build_packet(run)
+
+
+def test_same_run_gives_the_same_bytes(run, make_run, page):
+    assert build_packet(run) == page
+    assert build_packet(make_run()) == page
+
+
+def test_page_asks_nobody_for_anything(page):
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+    assert not re.search(r"https?:|//[a-z]|url\((?!#)|@import|<script|<link|<iframe|\son[a-z]+=", page)
+
+
+def test_every_tag_is_closed(page):
+    void = {"meta", "br", "!doctype", "line", "path", "use", "rect"}
+    stack = []
+    for tag, _ in read(page).tags:
+        if tag.startswith("/"):
+            if tag[1:] in void:
+                continue
+            assert stack.pop() == tag[1:]
+        elif tag not in void:
+            stack.append(tag)
+    assert stack == []
+
+
+def test_ids_are_unique(page):
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_at_least_figure_comes_first_in_a_proposal(page):
+    text = words(page)
+    assert "One change is proposed: warm: “employees ≥ 20” instead of “employees ≥ 50”." in text
+    assert "At least EUR 2,310 a month (best guess EUR 6,820, at most EUR 11,900)" in text
+    assert text.index("At least EUR 2,310") < text.index("Leads that change class")
+
+
+def test_everything_that_was_found_is_said(page):
+    text = words(page)
+    for sentence in (
+        "Should hot ask for smaller companies?",
+        "The definition hands 194 of 4,000 leads (4.9 %) to Sales, about 11 a month.",
+        "Tightening to approved would lose more than it saves. (310 leads would change class",
+        "Promising, not proposed: warm: “purchase_timeframe ≤ 9” instead of “purchase_timeframe ≤ 6”",
+        "Nobody can measure this sentence, so no lead meets it.",
+        "budget_status ≥ requested: requested to exploring 220 9 weeks EUR 33,000",
+        "Put aside (damaged) 96",
+        "created_on: date format (60 rows)",
+        "warning industry: one day brought 40 %.",
+        "outcome: 'On hold' (12 rows) is not declared and read as open.",
+        "For Marketing: Director of Demand Generation Date",
+        "For Sales: VP Sales Date",
+        "Next review: 2026-12-31",
+        "won: area under the curve 0.71 (0.66–0.76), trained on 1,800 earlier leads",
+    ):
+        assert sentence in text, sentence
+
+
+def test_statistics_words_stay_in_the_fold(page):
+    text = words(page[: page.index("<summary>How we know</summary>")])
+    for word in (
+        "AUC",
+        "confidence",
+        "p-value",
+        "interval",
+        "MOVER",
+        "Holm",
+        "Wilson",
+        "Shapley",
+        "significan",
+        "SHAP",
+    ):
+        assert word.lower() not in text.lower(), word
+
+
+def test_groups_under_five_leads_are_hidden(make_run):
+    run = make_run(n_leads=60)
+    text = words(build_packet(run))
+    handoff = run.comparison.handoff
+    counts = set(handoff.loc[handoff["period"] == "all", "n"])
+    assert counts & {1, 2, 3, 4}, "the sample must have a small group"
+    assert not re.search(r"n = [1-4]\b", text)
+    assert "too few" in text
+    assert "lead_id: missing id (under 5 rows)" in text
+
+
+def test_no_lead_stands_on_the_page(run):
+    frame = run.table.frame.copy()
+    marked = frame.assign(employees=pd.array(np.arange(7_000_001, 7_000_001 + len(frame)), dtype="Int64"))
+    run = SimpleNamespace(**(vars(run) | {"table": SimpleNamespace(**(vars(run.table) | {"frame": marked}))}))
+    assert "7000" not in build_packet(run).replace(",", "")
+
+
+NOTHING = {"proposals": [], "promising": [], "kept": [], "explore": []}
+
+
+def test_when_nothing_is_proposed_the_decision_is_to_keep(make_run):
+    text = words(build_packet(make_run(proposals=NOTHING)))
+    assert "No change is proposed: keep the definition as it is." in text
+    assert "Keep inbound-lead 2026.3 as it is" in text
+    assert "Nothing else was tested." in text
+    assert "No plan is needed" in text
+
+
+def test_something_promising_is_not_called_a_proposal(make_run, run):
+    promising = run.proposals.to_dict() | {"proposals": []}
+    text = words(build_packet(make_run(proposals=promising)))
+    assert "No change is proposed. Something looks promising, but the leads do not show it yet." in text
+
+
+def test_several_proposals_are_counted_and_decided_one_by_one(make_run, run):
+    first = run.proposals.to_dict()["proposals"][0]
+    dropped = first | {"proposed": None, "value_low": None, "criterion": "warm.budget_status"}
+    added = first | {"written": None, "value_low": float("nan"), "won_low": None}
+    text = words(build_packet(make_run(proposals=NOTHING | {"proposals": [first, dropped, added]})))
+    assert "3 changes are proposed." in text
+    assert "Proposal 2: warm: drop “employees ≥ 50” At least +0.4 deals a month" in text
+    assert "Proposal 3: warm: ask for “employees ≥ 20”" in text
+    assert text.count("accept reject defer") == 3
+
+
+def test_stages_that_were_not_run_are_left_out(run):
+    part = SimpleNamespace(
+        **(vars(run) | {"comparison": None, "proposals": None, "models": {}, "attributions": {}})
+    )
+    text = words(build_packet(part))
+    assert "Criterion by criterion" not in text
+    assert "What is proposed" not in text
+
+
+def test_overdue_review_gets_a_new_date(make_run, run):
+    text = run.definition.text.replace("review_by: 2026-12-31", "review_by: 2026-09-01")
+    page = words(build_packet(make_run(definition=text)))
+    assert "Next review: 2026-12-30 (the date in the definition, 2026-09-01, has passed)" in page
+    text = run.definition.text.replace("review_by: 2026-12-31\n", "")
+    assert "Next review: 2026-12-30 " in words(build_packet(make_run(definition=text)))
+
+
+def test_packet_is_written_whole(run, page, tmp_path):
+    write_packet(run, tmp_path / "new" / "packet.html")
+    assert (tmp_path / "new" / "packet.html").read_text(encoding="utf-8") == page
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["packet.html"]
+    with pytest.raises(OutputError, match="cannot write here"):
+        write_packet(run, tmp_path)
+
+
+PIECES = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='x",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+]
+PIECES += [
+    "]]><svg/onload=x>",
+    "<!--",
+    "-->",
+    "</style><b>",
+    "</title>",
+    "&lt;b&gt;",
+    "\x00\x1b[31m",
+    "\u202egnp.exe",
+]
+PIECES += ["\ud800", "javascript:alert(1)", "<![CDATA[", "$\\frac{1}{0}$", "a" * 3000]
+
+
+@pytest.mark.parametrize("hostile", PIECES, ids=range(len(PIECES)))
+def test_hostile_text_in_any_field_never_changes_the_skeleton(run, page, hostile):
+    found = run.proposals.to_dict()
+    cell = hostile.encode("utf-8", "replace").decode()  # a frame cannot hold a lone surrogate
+
+    def spoil(entry):
+        return {
+            key: hostile if isinstance(value, str) and key not in {"criterion", "kind", "grade"} else value
+            for key, value in entry.items()
+        }
+
+    spoiled = {name: [spoil(entry) for entry in entries] for name, entries in found.items()}
+    manifest = SimpleNamespace(**(vars(run.table.manifest) | {"notices": (hostile,), "data_sha256": hostile}))
+    quarantine = run.table.quarantine.astype(object).replace(
+        {"column": {"employees": cell}, "rule": {"date_format": cell}}
+    )
+    names = pd.Series([cell, "employees"])
+    uses = pd.DataFrame({"attribute": names, "mean_abs_shap": [0.5, 0.2], "n": 2000})
+    hostile_run = SimpleNamespace(
+        **(
+            vars(run)
+            | {
+                "experiment": SimpleNamespace(question=hostile),
+                "proposals": SimpleNamespace(to_dict=lambda: spoiled),
+                "table": SimpleNamespace(
+                    **(vars(run.table) | {"manifest": manifest, "quarantine": quarantine})
+                ),
+                "audit": SimpleNamespace(findings=(SimpleNamespace(severity=hostile, message=hostile),)),
+                "attributions": {"won": SimpleNamespace(to_frame=uses.copy)},
+            }
+        )
+    )
+    made = build_packet(hostile_run)
+    made.encode("utf-8")
+    assert read(made).tags == read(page).tags

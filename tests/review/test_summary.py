@@ -1,0 +1,79 @@
+"""The summary on a terminal says the same things in 100 columns."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from leadml.review import summarise_run
+
+
+@pytest.fixture(scope="module")
+def text(run):
+    return summarise_run(run)
+
+
+def test_no_line_is_longer_than_the_terminal(text):
+    assert max(map(len, text.splitlines())) <= 100
+    assert "\xa0" not in text
+    assert "\x1b" not in text
+
+
+def test_order_is_today_proposed_not_proposed_data(text):
+    titles = [
+        "TODAY",
+        "PROPOSED",
+        "PROMISING",
+        "NOT PROPOSED, AND WHY",
+        "NOBODY CAN KNOW YET",
+        "WHAT CAN BE PREDICTED",
+    ]
+    places = [text.index(title) for title in [*titles, "DATA\n"]]
+    assert places == sorted(places)
+
+
+def test_lower_bound_is_the_first_figure_of_a_proposal(text):
+    proposed = text[text.index("PROPOSED") :]
+    assert proposed.index("At least EUR 2,310 a month") < proposed.index("Leads that change class: 212")
+
+
+def test_every_criterion_has_its_verdict(run, text):
+    for line in ("strong interest", "employees ≥ 50", "title_level ≥ director"):
+        assert line in text
+    assert text.count("rewrite") == 1
+
+
+def test_audit_notes_are_left_to_the_packet(run):
+    findings = [SimpleNamespace(severity=s, message=f"{s} found") for s in ("note", "warning", "error")]
+    text = summarise_run(SimpleNamespace(**(vars(run) | {"audit": SimpleNamespace(findings=findings)})))
+    assert "warning found" in text
+    assert "error found" in text
+    assert "note found" not in text
+
+
+def test_a_run_that_only_trained_says_what_can_be_predicted(run):
+    part = SimpleNamespace(**(vars(run) | {"comparison": None, "proposals": None}))
+    text = summarise_run(part)
+    assert "TODAY" not in text
+    assert "PROPOSED" not in text
+    assert "area under the curve 0.71" in text
+
+
+def test_a_model_that_could_not_be_trained_gives_its_reason(run):
+    models = {"accepted": SimpleNamespace(reason="Only one verdict: nothing to learn from.")}
+    text = summarise_run(
+        SimpleNamespace(**(vars(run) | {"models": models, "experiment": SimpleNamespace(question="")}))
+    )
+    assert "accepted by Sales: no model; Only one verdict: nothing to learn from." in text
+
+
+def test_a_model_that_predicts_nothing_is_said_to_predict_nothing(run):
+    blind = SimpleNamespace(
+        evaluation=SimpleNamespace(
+            metrics=run.models["won"].evaluation.metrics,
+            verdict="nothing here predicts acceptance",
+            predictive=False,
+        )
+    )
+    text = summarise_run(SimpleNamespace(**(vars(run) | {"models": {"accepted": blind}})))
+    assert "Nothing that is known about a lead predicts what Sales accepts." in text
+    assert "nothing here predicts acceptance" in text
