@@ -19,7 +19,7 @@ Each class also inherits the builtin it refines. A file or table is checked as a
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "BundleError",
@@ -71,9 +71,16 @@ class LeadsError(LeadmlError, ValueError):
 
 
 class QuarantineError(LeadsError):
-    """More rows broke the contract than its limit allows, so nothing was published."""
+    """More rows broke the contract than its limit allows, so nothing was published.
+
+    Attributes
+    ----------
+    quarantine : DataFrame or None
+        The masked list of the damaged rows, for whoever wants to write it to a file.
+    """
 
     exit_code = 4
+    quarantine: Any = None
 
 
 class ExperimentError(LeadmlError, ValueError):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         render_demo_definition,
         write_synthetic_leads,
     )
+    from leadml.leads._export import write_leads, write_quarantine
     from leadml.leads._read import read_leads
     from leadml.leads._table import LeadTable, Manifest
     from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
@@ -44,6 +45,8 @@ _HOMES = {
     "render_demo_definition": "_demo",
     "split_periods": "_targets",
     "target_windows": "_targets",
+    "write_leads": "_export",
+    "write_quarantine": "_export",
     "write_synthetic_leads": "_demo",
 }
 
@@ -67,6 +70,8 @@ __all__ = [
     "render_demo_definition",
     "split_periods",
     "target_windows",
+    "write_leads",
+    "write_quarantine",
     "write_synthetic_leads",
 ]
 

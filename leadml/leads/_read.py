@@ -83,7 +83,7 @@ def read_leads(
     for other in others:
         _drop_repeated_keys(other)
     for read in reads.values():
-        _refuse_over_limit(contract, read)
+        _refuse_over_limit(contract, read, reads)
     kept = np.flatnonzero(main.keep)
     places, join_notices = _join(contract, reads, kept)
     frame, notices = _assemble(contract, reads, places, len(kept))
@@ -258,7 +258,7 @@ def _keys(read: _TypedTable, column: str) -> Any:
     return np.array([None if text is None else str(text).strip() or None for text in values], dtype=object)
 
 
-def _refuse_over_limit(contract: Contract, read: _TypedTable) -> None:
+def _refuse_over_limit(contract: Contract, read: _TypedTable, reads: dict[str, _TypedTable]) -> None:
     total = read.raw.n_read
     if total == 0 or read.n_quarantined <= contract.quarantine_limit * total:
         return
@@ -269,7 +269,7 @@ def _refuse_over_limit(contract: Contract, read: _TypedTable) -> None:
         counts[key] = counts.get(key, 0) + 1
         lines.setdefault(key, reject.line)
     top = sorted(counts, key=lambda key: (-counts[key], key))[:5]
-    raise QuarantineError(
+    error = QuarantineError(
         f"table {read.table.name!r}: {read.n_quarantined:,} of {total:,} rows break the contract"
         f" (limit {contract.quarantine_limit:.1%}); nothing is published.",
         *(
@@ -278,6 +278,8 @@ def _refuse_over_limit(contract: Contract, read: _TypedTable) -> None:
             for key in top
         ),
     )
+    error.quarantine = _quarantine_frame(list(reads.values()))
+    raise error
 
 
 def _join(
