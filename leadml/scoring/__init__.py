@@ -1,0 +1,6 @@
+"""Batch scores for a scheduler: each lead's class, probabilities and reasons, written whole or not at all."""
+
+from leadml.scoring._manifest import ScoreManifest
+from leadml.scoring._score import SCORE_COLUMNS, score_frame, score_leads
+
+__all__ = ["SCORE_COLUMNS", "ScoreManifest", "score_frame", "score_leads"]
