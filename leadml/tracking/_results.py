@@ -97,10 +97,10 @@ def version_items(*, random_state: int | None, git_commit: str | None) -> tuple[
     git_commit : str or None
         Commit of the project the run was started in (`find_git_commit`).
     """
-    import platform  # noqa: PLC0415
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
 
-    from leadml import __version__  # noqa: PLC0415
+    from leadml import __version__
 
     found: dict[str, object] = {"python": platform.python_version(), "leadml": __version__}
     for package in PACKAGES[1:]:

@@ -81,7 +81,7 @@ def disable_autologging() -> Iterator[None]:
     if "mlflow" not in sys.modules:
         yield
         return
-    from mlflow.utils import autologging_utils  # noqa: PLC0415 - loaded already, with mlflow itself
+    from mlflow.utils import autologging_utils
 
     if autologging_utils._AUTOLOGGING_GLOBALLY_DISABLED:  # noqa: SLF001 - MLflow's own switch does not nest
         yield
@@ -228,7 +228,7 @@ class Store:
             return
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
         os.environ["DO_NOT_TRACK"] = "true"
-        from mlflow import MlflowClient  # noqa: PLC0415 - 1.5 to 5 s
+        from mlflow import MlflowClient
 
         path = sqlite_path(self.uri)
         if path is None:
@@ -277,7 +277,7 @@ class Store:
     # -- experiments and runs ----------------------------------------------------------------------------
 
     def _experiment(self, name: str, artifacts: str | None) -> str:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.exceptions import MlflowException
 
         if name not in self.experiments:
             found = self.client.get_experiment_by_name(name)
@@ -323,7 +323,7 @@ class Store:
                 self.client.delete_run(run)
 
     def _log_batch(self, run: str, message: Message) -> None:
-        from mlflow import entities  # noqa: PLC0415
+        from mlflow import entities
 
         pairs = [pair for item in message.items if isinstance(item, Params) for pair in item.values]
         params = [entities.Param(name, value) for name, value in dict(pairs).items()]
@@ -352,7 +352,7 @@ class Store:
     # -- registered definitions --------------------------------------------------------------------------
 
     def _register(self, run: str, item: RegisteredDefinition) -> None:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.exceptions import MlflowException
 
         try:
             model = self.client.get_registered_model(item.name)
@@ -445,12 +445,12 @@ def save_definition_model(item: RegisteredDefinition, folder: Path) -> None:
     folder : Path
         Where the model is written; it must not exist.
     """
-    import mlflow.pyfunc  # noqa: PLC0415
-    from mlflow.models import ModelSignature  # noqa: PLC0415
-    from mlflow.types import ColSpec, DataType, Schema  # noqa: PLC0415
-    from mlflow.types.schema import AnyType  # noqa: PLC0415
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
 
-    from leadml import __version__  # noqa: PLC0415
+    from leadml import __version__
 
     with tempfile.TemporaryDirectory() as sources:
         types = {"number": DataType.double, "text": DataType.string, "boolean": AnyType()}
@@ -475,7 +475,7 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def _schema_revision(path: Path) -> str | None:
-    import sqlite3  # noqa: PLC0415
+    import sqlite3
 
     if not path.exists():
         return None

@@ -106,7 +106,7 @@ class TrackingReport:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per run that the store has: run, run_id."""
-        import pandas as pd  # noqa: PLC0415
+        import pandas as pd
 
         return pd.DataFrame({"run": list(self.run_ids), "run_id": list(self.run_ids.values())}, dtype="str")
 
@@ -119,7 +119,7 @@ class TrackingReport:
         return "\n".join([*lines, *self.notices[:5]])
 
     def _repr_html_(self) -> str:
-        import html  # noqa: PLC0415
+        import html
 
         return "<p>" + "<br>".join(html.escape(line) for line in repr(self).splitlines()) + "</p>"
 
