@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 from leadml._render import (
-    format_change,
     format_count,
     format_money,
     format_points,
@@ -19,7 +19,7 @@ from leadml._render import (
 from leadml.review._parts import Bar, Change, ClassLine, CriterionLine, Figure, Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     import pandas as pd
@@ -36,8 +36,8 @@ SMALLEST_GROUP = 5
 
 _TARGETS = {"accepted": "accepted by Sales", "won": "won"}
 _TITLES = {"accepted": "Accepted by Sales", "won": "Won"}
+_SPACE = "\N{NO-BREAK SPACE}"
 _REVIEW_EVERY = timedelta(days=91)
-_NO_FIGURE = Figure(text="–", range="–", n="0", value=nan, low=nan, high=nan, shown=False)
 
 
 def build_parts(run: Run) -> Parts:
@@ -54,9 +54,9 @@ def build_parts(run: Run) -> Parts:
     """
     definition, comparison = run.definition, run.comparison
     found = run.proposals.to_dict() if run.proposals is not None else {}
-    currency = definition.prices.currency
-    proposals = tuple(_change(entry, currency) for entry in found.get("proposals", ()))
-    promising = tuple(_change(entry, currency) for entry in found.get("promising", ()))
+    units = _units(definition, found)
+    proposals = tuple(_change(entry, units) for entry in found.get("proposals", ()))
+    promising = tuple(_change(entry, units) for entry in found.get("promising", ()))
     as_of = run.table.as_of
     return Parts(
         title=definition.name,
@@ -70,15 +70,19 @@ def build_parts(run: Run) -> Parts:
         classes=_classes(comparison, definition),
         proposals=proposals,
         promising=promising,
-        kept=_kept(definition, found.get("kept", ())),
+        kept=_kept(definition, found, units),
         criteria=_criteria(definition, comparison, found),
-        explore=_explore(definition, found.get("explore", ()), currency),
+        explore=_explore(found, units),
         predicted=_predicted(run),
         models=tuple(_model_line(target, model) for target, model in run.models.items()),
         rows=_rows(run),
         quarantine=_quarantine(run),
         audit=tuple((finding.severity, finding.message) for finding in run.audit.findings),
-        notes=tuple(run.table.manifest.notices) + (comparison.notes if comparison is not None else ()),
+        notes=(
+            *run.table.manifest.notices,
+            *(comparison.notes if comparison is not None else ()),
+            *found.get("notices", ()),
+        ),
         owners=definition.owners,
         next_review=_next_review(definition, as_of),
         facts=_facts(run, found),
@@ -201,42 +205,87 @@ def _verdict(run: Run, proposals: Sequence[Change], promising: Sequence[Change])
     return "No change is proposed: keep the definition as it is."
 
 
-def _change(entry: Mapping[str, Any], currency: str | None) -> Change:
-    written, proposed = str(entry.get("written") or ""), str(entry.get("proposed") or "")
-    value = _gain(entry, "value", currency)
-    won = _gain(entry, "won", None)
-    headline = value if _given(entry, "value_low") else won
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """What changes are counted in: money or deals, per month or per period."""
+
+    currency: str | None
+    unit: str | None
+    per: str
+
+    def value(self, amount: float | None) -> str:
+        if self.unit is not None and self.unit != self.currency:
+            return f"{format_count(amount)}{_SPACE}{self.unit}"
+        return format_money(amount, currency=self.currency)
+
+    def deals(self, amount: float | None) -> str:
+        return f"{_number(amount)} won deals"
+
+    def leads(self, amount: float | None) -> str:
+        return f"{_number(amount)} accepted leads"
+
+
+def _units(definition: Definition, found: Mapping[str, Any]) -> _Units:
+    stakes = found.get("stakes") or {}
+    return _Units(definition.prices.currency, stakes.get("unit"), str(found.get("per") or "month"))
+
+
+def _number(value: float | None) -> str:
+    if value is None or not isfinite(value):
+        return format_count(None)
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}") if abs(value) < 1 and value else format_count(value)
+
+
+def _change(entry: Mapping[str, Any], units: _Units) -> Change:
+    gains = {
+        "Value": _gain(entry, "value", units.value, units.per),
+        "Won deals": _gain(entry, "won", units.deals, units.per),
+        "Accepted leads": _gain(entry, "accepted", units.leads, units.per),
+    }
+    headline = next((text for text in gains.values() if text), "")
     details = [
-        ("Leads that change class", _few(int(entry.get("n_changed") or 0))),
-        ("More leads to Sales, per month", format_count(entry.get("gained_per_month"))),
-        ("Fewer leads to Sales, per month", format_count(entry.get("lost_per_month"))),
-        ("Value", value),
-        ("Won deals", won),
+        ("Leads that change", _few(int(entry.get("n_changed") or 0))),
+        (f"More leads to Sales, per {units.per}", format_count(entry.get("gained_per_month"))),
+        (f"Fewer leads to Sales, per {units.per}", format_count(entry.get("lost_per_month"))),
+        *gains.items(),
+        ("Why", str(entry.get("reason") or "")),
     ]
+    if _given(entry, "tipping_point"):
+        rate = format_rate(entry["tipping_point"])
+        details.append(("Fails if", f"the leads nobody picked win less often than {rate}"))
     return Change(
-        sentence=_sentence(str(entry.get("criterion") or ""), written, proposed),
-        written=written,
-        proposed=proposed,
+        sentence=_sentence(entry),
         headline=headline,
         grade=str(entry.get("grade") or ""),
-        details=tuple((name, text) for name, text in details if text not in {"–", ""}),
+        details=tuple((name, text) for name, text in details if text not in {"–", "", headline}),
     )
 
 
-def _sentence(address: str, written: str, proposed: str) -> str:
-    where = address.partition(".")[0]
-    if not proposed:
-        return f"{where}: drop “{_say(written)}”"
-    if not written:
-        return f"{where}: ask for “{_say(proposed)}”"
-    return f"{where}: “{_say(proposed)}” instead of “{_say(written)}”"
+def _sentence(entry: Mapping[str, Any]) -> str:
+    """Say a change in one line: the class, the new rule, the old one."""
+    addresses, written, proposed, kinds = (
+        str(entry.get(key) or "").split(" + ") for key in ("criterion", "written", "proposed", "kind")
+    )
+    said = []
+    for number, address in enumerate(addresses):
+        where = address.partition(".")[0]
+        old, new, kind = (
+            _say(parts[number]) if number < len(parts) else "" for parts in (written, proposed, kinds)
+        )
+        if kind == "dropped" or new in {"", "(dropped)"}:
+            said.append(f"{where}: drop “{old}”")
+        elif kind == "added" or not old:
+            said.append(f"{where}: also ask for “{new}”")
+        else:
+            said.append(f"{where}: “{new}” instead of “{old}”")
+    return "; ".join(said)
 
 
 def _say(rule: str) -> str:
     """Write a rule as people do: one sign for at least and one for at most, and never broken after it."""
     for sign, written in ((">=", "≥"), ("<=", "≤"), ("!=", "≠")):
         rule = rule.replace(sign, written)
-    return re.sub(r"([≥≤≠<>=]) ", "\\1\N{NO-BREAK SPACE}", rule)
+    return re.sub(r"([≥≤≠<>=]) ", f"\\1{_SPACE}", rule)
 
 
 def _given(entry: Mapping[str, Any], key: str) -> bool:
@@ -244,28 +293,32 @@ def _given(entry: Mapping[str, Any], key: str) -> bool:
     return value is not None and isfinite(value)
 
 
-def _gain(entry: Mapping[str, Any], key: str, currency: str | None) -> str:
+def _gain(entry: Mapping[str, Any], key: str, form: Callable[[float | None], str], per: str) -> str:
     """Say a gain with its lower end first."""
     if not _given(entry, f"{key}_low"):
         return ""
     low, value, high = (entry.get(name) for name in (f"{key}_low", key, f"{key}_high"))
-    form = (lambda x: format_money(x, currency=currency)) if key == "value" else _deals
-    return f"At least {form(low)} a month (best guess {form(value)}, at most {form(high)})"
+    ends = f"best guess {form(value)}" + (f", at most {form(high)}" if _given(entry, f"{key}_high") else "")
+    if low is not None and low < 0:
+        return f"Between {form(low)} and {form(high)} a {per} (best guess {form(value)})"
+    return f"At least {form(low)} more a {per} ({ends})"
 
 
-def _deals(value: float | None) -> str:
-    return f"{format_change(value)} deals"
-
-
-def _kept(definition: Definition, entries: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str, str], ...]:
+def _kept(
+    definition: Definition, found: Mapping[str, Any], units: _Units
+) -> tuple[tuple[str, str, str], ...]:
     lines = []
-    for entry in entries:
-        detail = ""
-        if entry.get("n_changed") is not None:
-            detail = f"{_few(int(entry['n_changed']))} leads would change class"
+    for entry in found.get("kept", ()):
+        details = []
+        if entry.get("n_changed"):
+            details.append(f"{_few(int(entry['n_changed']))} leads would change")
         if _given(entry, "detectable"):
-            detail += f"; only a rate of {format_rate(entry['detectable'])} or further off would have shown"
-        lines.append((_written(definition, entry.get("criterion")), str(entry.get("reason") or ""), detail))
+            details.append(
+                f"a gain under {units.value(entry['detectable'])} a {units.per} would not have shown"
+            )
+        lines.append(
+            (_written(definition, entry.get("criterion")), str(entry.get("reason") or ""), "; ".join(details))
+        )
     return tuple(lines)
 
 
@@ -274,20 +327,13 @@ def _written(definition: Definition, address: object) -> str:
     return _say(known.get(str(address), str(address)))
 
 
-def _explore(
-    definition: Definition, entries: Iterable[Mapping[str, Any]], currency: str | None
-) -> tuple[tuple[str, str, str, str], ...]:
+def _explore(found: Mapping[str, Any], units: _Units) -> tuple[tuple[str, str, str, str], ...]:
     lines = []
-    for entry in entries:
+    for entry in found.get("explore", ()):
         weeks = f"{format_count(entry.get('weeks'))} weeks" if _given(entry, "weeks") else "–"
-        lines.append(
-            (
-                f"{_written(definition, entry.get('criterion'))}: {entry.get('from')} to {entry.get('to')}",
-                format_count(entry.get("n")),
-                weeks,
-                format_money(entry.get("cost"), currency=currency),
-            )
-        )
+        rule = f"“{_say(str(entry.get('to') or ''))}” instead of “{_say(str(entry.get('from') or ''))}”"
+        cost = format_money(entry.get("cost"), currency=units.currency)
+        lines.append((rule, format_count(entry.get("n")), weeks, cost))
     return tuple(lines)
 
 
@@ -479,9 +525,16 @@ def _facts(run: Run, found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ),
         ("Leads", f"as of {_day(run.table.as_of)}, sha256 {run.table.manifest.data_sha256[:16]}"),
     ]
-    tested = found.get("tested")
-    if isinstance(tested, int):
-        facts.append(("Changes looked at", format_count(tested)))
+    if found.get("n_searched") is not None:
+        facts.append(("Changes looked at", format_count(found["n_searched"])))
+    windows = found.get("windows") or {}
+    for name, key in (("Found on", "discover"), ("Confirmed on", "confirm")):
+        if windows.get(key):
+            facts.append((name, ", ".join(windows[key])))
+    for entry in found.get("tested", ()):
+        p_value = entry.get("p_adjusted")
+        shown = f", adjusted p = {p_value:.2g}" if p_value is not None else ""
+        facts.append(("Tested", f"{_sentence(entry)}: {entry.get('status') or ''}{shown}"))
     return tuple(facts)
 
 

@@ -137,8 +137,6 @@ class Change:
     """A proposed or promising change in words."""
 
     sentence: str
-    written: str
-    proposed: str
     headline: str
     grade: str
     details: tuple[tuple[str, str], ...]

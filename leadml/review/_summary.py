@@ -80,11 +80,7 @@ def _change(change: Change) -> list[str]:
     lines = [text_block(f"- {change.sentence}", indent="  ", width=WIDTH)]
     if change.headline:
         lines.append(text_block(change.headline, indent="    ", width=WIDTH))
-    lines += [
-        text_block(f"{name}: {text}", indent="    ", width=WIDTH)
-        for name, text in change.details
-        if text != change.headline
-    ]
+    lines += [text_block(f"{name}: {text}", indent="    ", width=WIDTH) for name, text in change.details]
     return lines
 
 

@@ -146,6 +146,10 @@ PROPOSALS = {
             "won_low": 0.4,
             "won": 0.9,
             "won_high": 1.4,
+            "accepted_low": 2.2,
+            "accepted": 4.9,
+            "accepted_high": 7.5,
+            "reason": "Shown on both newest quarters.",
         }
     ],
     "promising": [
@@ -164,6 +168,8 @@ PROPOSALS = {
             "won_low": None,
             "won": None,
             "won_high": None,
+            "tipping_point": 0.012,
+            "reason": "Only leads that reps picked have an answer.",
         }
     ],
     "kept": [
@@ -171,20 +177,25 @@ PROPOSALS = {
             "criterion": "warm.budget_status",
             "reason": "Tightening to approved would lose more than it saves.",
             "n_changed": 310,
-            "detectable": 0.021,
+            "detectable": 1850.0,
         }
     ],
     "explore": [
         {
             "criterion": "warm.budget_status",
-            "from": "requested",
-            "to": "exploring",
+            "from": "budget_status >= requested",
+            "to": "budget_status >= exploring",
             "n": 220,
             "weeks": 9,
             "cost": 33000,
         }
     ],
     "tested": [],
+    "n_searched": 412,
+    "per": "month",
+    "stakes": {"unit": "EUR"},
+    "windows": {"discover": ["2025Q1", "2025Q2"], "confirm": ["2025Q3", "2025Q4"]},
+    "notices": [],
 }
 
 

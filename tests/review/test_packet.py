@@ -76,8 +76,8 @@ def test_ids_are_unique(page):
 def test_at_least_figure_comes_first_in_a_proposal(page):
     text = words(page)
     assert "One change is proposed: warm: “employees ≥ 20” instead of “employees ≥ 50”." in text
-    assert "At least EUR 2,310 a month (best guess EUR 6,820, at most EUR 11,900)" in text
-    assert text.index("At least EUR 2,310") < text.index("Leads that change class")
+    assert "At least EUR 2,310 more a month (best guess EUR 6,820, at most EUR 11,900)" in text
+    assert text.index("At least EUR 2,310") < text.index("Leads that change ")
 
 
 def test_everything_that_was_found_is_said(page):
@@ -85,10 +85,10 @@ def test_everything_that_was_found_is_said(page):
     for sentence in (
         "Should hot ask for smaller companies?",
         "The definition hands 194 of 4,000 leads (4.9 %) to Sales, about 11 a month.",
-        "Tightening to approved would lose more than it saves. (310 leads would change class",
+        "Tightening to approved would lose more than it saves. (310 leads would change; a gain under EUR 1,850 a month would not have shown)",
         "Promising, not proposed: warm: “purchase_timeframe ≤ 9” instead of “purchase_timeframe ≤ 6”",
         "Nobody can measure this sentence, so no lead meets it.",
-        "budget_status ≥ requested: requested to exploring 220 9 weeks EUR 33,000",
+        "“budget_status ≥ exploring” instead of “budget_status ≥ requested” 220 9 weeks EUR 33,000",
         "Put aside (damaged) 96",
         "created_on: date format (60 rows)",
         "warning industry: one day brought 40 %.",
@@ -159,9 +159,42 @@ def test_several_proposals_are_counted_and_decided_one_by_one(make_run, run):
     added = first | {"written": None, "value_low": float("nan"), "won_low": None}
     text = words(build_packet(make_run(proposals=NOTHING | {"proposals": [first, dropped, added]})))
     assert "3 changes are proposed." in text
-    assert "Proposal 2: warm: drop “employees ≥ 50” At least +0.4 deals a month" in text
-    assert "Proposal 3: warm: ask for “employees ≥ 20”" in text
+    assert "Proposal 2: warm: drop “employees ≥ 50” At least 0.40 won deals more a month" in text
+    assert "Proposal 3: warm: also ask for “employees ≥ 20”" in text
     assert text.count("accept reject defer") == 3
+
+
+def test_a_pair_of_changes_is_one_sentence(make_run, run):
+    entry = run.proposals.to_dict()["proposals"][0]
+    pair = entry | {
+        "criterion": "warm.employees + warm.budget_status",
+        "kind": "threshold + dropped",
+        "written": "employees >= 50 + budget_status >= requested",
+        "proposed": "employees >= 20 + (dropped)",
+        "value_low": -100.0,
+        "tipping_point": 0.03,
+    }
+    text = words(build_packet(make_run(proposals=NOTHING | {"promising": [pair]})))
+    assert (
+        "warm: “employees ≥ 20” instead of “employees ≥ 50”; warm: drop “budget_status ≥ requested”" in text
+    )
+    assert "Between −EUR 100 and EUR 11,900 a month (best guess EUR 6,820)" in text
+    assert "Fails if the leads nobody picked win less often than 3.0 %" in text
+
+
+def test_everything_that_was_tested_stands_in_the_fold(make_run, run):
+    tested = run.proposals.to_dict()["proposals"][0] | {"status": "not shown", "p_adjusted": 0.31}
+    page = build_packet(make_run(proposals=NOTHING | {"tested": [tested], "n_searched": 412}))
+    fold = words(page[page.index("<summary>How we know</summary>") :])
+    assert "Tested warm: “employees ≥ 20” instead of “employees ≥ 50”: not shown, adjusted p = 0.31" in fold
+    assert "Changes looked at 412" in fold
+
+
+def test_without_signed_prices_gains_are_deals(make_run, run):
+    entry = run.proposals.to_dict()["proposals"][0] | {"value_low": 2.0, "value": 3.0, "value_high": None}
+    unpriced = NOTHING | {"proposals": [entry], "stakes": {"unit": "won deals"}, "per": "confirmation period"}
+    text = words(build_packet(make_run(proposals=unpriced)))
+    assert "At least 2 won deals more a confirmation period (best guess 3 won deals)" in text
 
 
 def test_stages_that_were_not_run_are_left_out(run):
@@ -220,7 +253,8 @@ def test_hostile_text_in_any_field_never_changes_the_skeleton(run, page, hostile
             for key, value in entry.items()
         }
 
-    spoiled = {name: [spoil(entry) for entry in entries] for name, entries in found.items()}
+    lists = {name: [spoil(e) for e in found[name]] for name in ("proposals", "promising", "kept", "explore")}
+    spoiled = found | lists | {"per": hostile, "stakes": {"unit": hostile}, "notices": []}
     manifest = SimpleNamespace(**(vars(run.table.manifest) | {"notices": (hostile,), "data_sha256": hostile}))
     quarantine = run.table.quarantine.astype(object).replace(
         {"column": {"employees": cell}, "rule": {"date_format": cell}}

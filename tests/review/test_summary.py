@@ -33,7 +33,7 @@ def test_order_is_today_proposed_not_proposed_data(text):
 
 def test_lower_bound_is_the_first_figure_of_a_proposal(text):
     proposed = text[text.index("PROPOSED") :]
-    assert proposed.index("At least EUR 2,310 a month") < proposed.index("Leads that change class: 212")
+    assert proposed.index("At least EUR 2,310 more a month") < proposed.index("Leads that change: 212")
 
 
 def test_every_criterion_has_its_verdict(run, text):
