@@ -62,6 +62,13 @@ class _Manifest(Protocol):
     def data_sha256(self) -> str: ...
 
 
+class _Feature(Protocol):
+    """What a model reads."""
+
+    @property
+    def name(self) -> str: ...
+
+
 class _Model(Protocol):
     """What `model_items` needs of a trained model."""
 
@@ -70,7 +77,7 @@ class _Model(Protocol):
     @property
     def candidate(self) -> str: ...
     @property
-    def features(self) -> Sequence[str]: ...
+    def features(self) -> Sequence[_Feature]: ...
     @property
     def evaluation(self) -> Any: ...
 
@@ -185,7 +192,13 @@ def model_items(model: _Model) -> tuple[Item, ...]:
     """Return what a model was made of and how it did on later leads; not the model, not its leads."""
     evaluation = model.evaluation
     return (
-        params_item({"target": model.target, "candidate": model.candidate, "features": model.features}),
+        params_item(
+            {
+                "target": model.target,
+                "candidate": model.candidate,
+                "features": [feature.name for feature in model.features],
+            }
+        ),
         *metric_items(evaluation.metrics),
         *tag_items({"target": model.target, "verdict": getattr(evaluation, "verdict", None)}),
     )

@@ -98,7 +98,12 @@ def test_a_model_is_its_settings_and_metrics():
     evaluation = SimpleNamespace(
         metrics={"auc": 0.7, "brier": np.float64(0.1), "auc_low": float("nan")}, verdict="useful"
     )
-    model = SimpleNamespace(target="won", candidate="logistic", features=("a", "b"), evaluation=evaluation)
+    model = SimpleNamespace(
+        target="won",
+        candidate="logistic",
+        features=(SimpleNamespace(name="a"), SimpleNamespace(name="b")),
+        evaluation=evaluation,
+    )
     items = model_items(model)
     assert of_kind(items, Metric) == [Metric(name="auc", value=0.7), Metric(name="brier", value=0.1)]
     assert dict(of_kind(items, Params)[0].values)["features"] == "a, b"

@@ -1,0 +1,135 @@
+"""Commands that learn from the closed loop: train, compare, propose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from leadml.cli._output import (
+    AsOf,
+    ContractFile,
+    ContractOption,
+    DefinitionFile,
+    Json,
+    Leads,
+    RandomState,
+    as_day,
+    finish,
+    print_json,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from leadml.experiment import Experiment, ExperimentResult, Stage
+
+__all__ = ["add_commands"]
+
+Output = Annotated[
+    Path | None, typer.Option("--output", metavar="DIR", help="Also write what was found into this folder.")
+]
+Maximise = Annotated[
+    str | None,
+    typer.Option("--maximise", metavar="GOAL", help="net_value, accepted or won [default: net_value]."),
+]
+
+
+def _experiment(definition: Path, contract: Path, **options: Any) -> Experiment:
+    from leadml.experiment import Experiment
+
+    given = {name: value for name, value in options.items() if value is not None}
+    return Experiment(question="", definition=definition, contract=contract, **given)
+
+
+def _analyse(experiment: Experiment, until: Stage) -> ExperimentResult:
+    from leadml.experiment import analyse_experiment
+
+    with progress_bar() as report:
+        return analyse_experiment(experiment, until=until, progress=report)
+
+
+def train(
+    contract: ContractFile,
+    definition: Annotated[
+        Path, typer.Option("--definition", metavar="DEFINITION", help="The written definition (YAML).")
+    ],
+    output: Annotated[Path, typer.Option("--output", metavar="BUNDLE", help="Where the model bundle goes.")],
+    leads: Leads = None,
+    as_of: AsOf = None,
+    random_state: RandomState = 0,
+    json: Json = False,
+) -> None:
+    """Train a model of acceptance and one of won deals on the earlier leads, judge them on the later ones."""
+    from leadml.experiment import write_models
+
+    experiment = _experiment(
+        definition, contract, leads=leads, as_of=as_day(as_of), random_state=random_state
+    )
+    result = _analyse(experiment, "models")
+    digest = write_models(result, output)
+    if json:
+        print_json({**result.to_dict(), "bundle": {"path": str(output), "sha256": digest}})
+    else:
+        for model in result.models.values():
+            print(model)
+        print(f"model bundle: {output} (sha256 {digest})")
+    finish(quarantined=result.table.manifest.quarantined)
+
+
+def compare(
+    definition: DefinitionFile,
+    contract: ContractOption,
+    leads: Leads = None,
+    as_of: AsOf = None,
+    random_state: RandomState = 0,
+    json: Json = False,
+) -> None:
+    """Hold the definition against the leads, criterion by criterion, on acceptance and on won deals."""
+    experiment = _experiment(
+        definition, contract, leads=leads, as_of=as_day(as_of), random_state=random_state
+    )
+    result = _analyse(experiment, "comparison")
+    if json:
+        print_json(result.to_dict())
+    else:
+        print(result.comparison)
+    finish(quarantined=result.table.manifest.quarantined)
+
+
+def propose(
+    definition: DefinitionFile,
+    contract: ContractOption,
+    leads: Leads = None,
+    maximise: Maximise = None,
+    output: Output = None,
+    as_of: AsOf = None,
+    random_state: RandomState = 0,
+    json: Json = False,
+) -> None:
+    """Propose few, small threshold changes that hold on later leads, and say what is kept and why."""
+    from leadml.experiment import write_proposals
+    from leadml.propose import Goal
+
+    experiment = _experiment(
+        definition,
+        contract,
+        leads=leads,
+        as_of=as_day(as_of),
+        random_state=random_state,
+        goal=None if maximise is None else Goal(maximise=cast("Any", maximise)),
+    )
+    result = _analyse(experiment, "proposals")
+    if output is not None:
+        write_proposals(result, output)
+    if json:
+        print_json(result.to_dict())
+    else:
+        print(result)
+    finish(quarantined=result.table.manifest.quarantined)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add these commands to the tree."""
+    for command in (train, compare, propose):
+        app.command()(command)

@@ -1,0 +1,106 @@
+"""What every command shares: its options, its progress bar, its JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leadml.errors import LeadmlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    "AsOf",
+    "ContractFile",
+    "DefinitionFile",
+    "Json",
+    "Leads",
+    "RandomState",
+    "as_day",
+    "finish",
+    "print_json",
+    "progress_bar",
+]
+
+FOUND = 1
+QUARANTINED = 3
+
+
+class UsageError(LeadmlError):
+    """An option has a value that it cannot have."""
+
+    exit_code = 64
+
+
+DefinitionFile = Annotated[
+    Path, typer.Argument(metavar="DEFINITION", help="The written definition (YAML).", show_default=False)
+]
+ContractFile = Annotated[
+    Path,
+    typer.Argument(metavar="CONTRACT", help="The leads contract: what the export's columns are (YAML)."),
+]
+ContractOption = Annotated[
+    Path,
+    typer.Option("--contract", metavar="CONTRACT", help="The leads contract (YAML).", show_default=False),
+]
+Leads = Annotated[
+    Path | None,
+    typer.Option("--leads", metavar="FILE", help="An export that replaces the contract's first table."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="DATE", help="Day of the export (YYYY-MM-DD) [default: newest in it]."),
+]
+RandomState = Annotated[
+    int, typer.Option("--random-state", metavar="N", min=0, help="Seed of everything random.")
+]
+
+
+def as_day(text: str | None, *, option: str = "--as-of") -> date | None:
+    """Read a day such as 2026-07-01."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: expected a day such as 2026-07-01, got {text!r}.") from error
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document: keys in order, no NaN."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def finish(*, found: int = 0, quarantined: int = 0) -> None:
+    """Leave with the exit code of a command that is done: 1 found, 3 quarantined rows, else 0."""
+    if found:
+        raise typer.Exit(FOUND)
+    if quarantined:
+        raise typer.Exit(QUARANTINED)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield `report(step, done, total)`, drawn to stderr on a terminal and silent elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _step, _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<44}"), BarColumn(bar_width=30), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=total)
+
+        yield report

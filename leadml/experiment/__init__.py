@@ -1,0 +1,21 @@
+"""Read one experiment file and run the loop end to end."""
+
+from leadml.experiment._demo import write_demo
+from leadml.experiment._file import Experiment, load_experiment, parse_experiment
+from leadml.experiment._result import ExperimentResult
+from leadml.experiment._run import Progress, Stage, analyse_experiment
+from leadml.experiment._write import run_experiment, write_models, write_proposals
+
+__all__ = [
+    "Experiment",
+    "ExperimentResult",
+    "Progress",
+    "Stage",
+    "analyse_experiment",
+    "load_experiment",
+    "parse_experiment",
+    "run_experiment",
+    "write_demo",
+    "write_models",
+    "write_proposals",
+]

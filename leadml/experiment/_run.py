@@ -1,0 +1,150 @@
+"""The loop in memory, step by step: read, audit, learn, compare, propose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from leadml.compare import compare_definition
+from leadml.definitions import load_definition
+from leadml.experiment._result import ExperimentResult
+from leadml.explain import explain_model
+from leadml.leads import audit_leads, compute_targets, load_contract, read_leads, split_periods
+from leadml.models import TrainedModel, train_model
+from leadml.propose import propose_changes
+from leadml.tracking import disable_autologging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+    from leadml.definitions import Definition
+    from leadml.experiment._file import Experiment, Target
+    from leadml.explain import Attribution
+    from leadml.leads import LeadTable
+    from leadml.models import UntrainedModel
+    from leadml.propose import Registration
+
+__all__ = ["Progress", "Stage", "analyse_experiment"]
+
+Stage = Literal["models", "comparison", "proposals"]
+
+
+class Progress(Protocol):
+    """Told before each step of a run."""
+
+    def __call__(self, step: str, done: int, total: int, /) -> None:
+        """Note that `step` begins after `done` of `total`."""
+        ...
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Counts the steps of a run for whoever watches."""
+
+    total: int
+    report: Progress | None
+    done: int = 0
+
+    def begin(self, name: str) -> None:
+        if self.report is not None:
+            self.report(name, self.done, self.total)
+        self.done += 1
+
+
+def analyse_experiment(
+    experiment: Experiment,
+    *,
+    until: Stage = "proposals",
+    register: Callable[[Registration], None] | None = None,
+    progress: Progress | None = None,
+) -> ExperimentResult:
+    """Run the loop in memory: nothing is written, nothing leaves the process.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The question, the definition and the leads.
+    until : {"models", "comparison", "proposals"}, default="proposals"
+        The last stage to run.
+    register : callable, optional
+        Called with the `Registration` before any confirmation label is read.
+    progress : callable, optional
+        Called with (step, done, total) before each step.
+
+    Returns
+    -------
+    ExperimentResult
+        Stages that were not asked for are None.
+
+    Raises
+    ------
+    DefinitionError, ContractError, LeadsError, InputMissingError
+        If an input is refused; with everything that is wrong in it.
+    """
+    steps = _Steps(total=4 + 2 * len(experiment.targets), report=progress)
+    steps.begin("reading the definition and the leads")
+    definition = load_definition(experiment.definition)
+    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    steps.begin("auditing the leads")
+    targets = compute_targets(table)
+    result = ExperimentResult(
+        experiment=experiment, definition=definition, table=table, targets=targets, audit=audit_leads(table)
+    )
+    with disable_autologging():
+        models, attributions = _learn(experiment, definition, table, targets, steps)
+    result = replace(result, models=models, attributions=attributions)
+    if until == "models":
+        return result
+    steps.begin("holding the definition against the leads")
+    trained = {target: model for target, model in models.items() if isinstance(model, TrainedModel)}
+    comparison = compare_definition(definition, table, targets, models=trained)
+    result = replace(result, comparison=comparison)
+    if until == "comparison":
+        return result
+    steps.begin("searching and confirming changes")
+    goal = experiment.goal
+    proposals = propose_changes(
+        definition,
+        table,
+        targets,
+        goal=goal,
+        split=split_periods(
+            table,
+            targets,
+            target="accepted" if goal.maximise == "accepted" else "won",
+            confirm_from=experiment.confirm_from,
+        ),
+        max_changes=experiment.max_changes,
+        max_candidates=experiment.max_candidates,
+        error_rate=experiment.error_rate,
+        register=register or (lambda _registration: None),
+    )
+    return replace(result, proposals=proposals)
+
+
+def _learn(
+    experiment: Experiment, definition: Definition, table: LeadTable, targets: pd.DataFrame, steps: _Steps
+) -> tuple[Mapping[str, TrainedModel | UntrainedModel], Mapping[str, Attribution]]:
+    models: dict[str, TrainedModel | UntrainedModel] = {}
+    attributions: dict[str, Attribution] = {}
+    for target in experiment.targets:
+        steps.begin(f"learning what predicts {_WORDS[target]}")
+        split = split_periods(table, targets, target=target, confirm_from=experiment.confirm_from)
+        model = train_model(
+            table,
+            targets,
+            target=target,
+            definition=definition,
+            split=split,
+            random_state=experiment.random_state,
+        )
+        models[target] = model
+        if isinstance(model, TrainedModel):
+            steps.begin(f"explaining what predicts {_WORDS[target]}")
+            attributions[target] = explain_model(model, table.frame, random_state=experiment.random_state)
+    return models, attributions
+
+
+_WORDS: dict[Target, str] = {"accepted": "acceptance", "won": "won deals"}
