@@ -1,0 +1,30 @@
+"""Models of *accepted* and *won*: features, candidates, calibration, training out of time, the bundle."""
+
+from leadml.models._bundle import Bundle, BundledModel, load_bundle, write_bundle
+from leadml.models._calibration import Calibration, choose_calibration, fit_calibration
+from leadml.models._encoder import LeadEncoder
+from leadml.models._features import Feature, choose_features, compute_features, find_directions
+from leadml.models._logistic import SplineLogisticClassifier
+from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
+from leadml.models._train import evaluate_predictions, train_model
+
+__all__ = [
+    "Bundle",
+    "BundledModel",
+    "Calibration",
+    "Feature",
+    "LeadEncoder",
+    "ModelEvaluation",
+    "SplineLogisticClassifier",
+    "TrainedModel",
+    "UntrainedModel",
+    "choose_calibration",
+    "choose_features",
+    "compute_features",
+    "evaluate_predictions",
+    "find_directions",
+    "fit_calibration",
+    "load_bundle",
+    "train_model",
+    "write_bundle",
+]

@@ -1,0 +1,276 @@
+"""Additive logistic regression: one curve per number, one term per level."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from leadml.metrics import expit, fit_logistic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["SplineLogisticClassifier"]
+
+_MAX_SMOOTH_COLUMNS = 80  # above this many numbers each gets a line instead of a curve
+_SPIKE_SHARE = 0.1
+_DECIMALS = 9
+
+
+class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
+    """Additive logistic regression on codes and numbers with missing as its own information.
+
+    A number enters through its mid-rank in the training leads as a line with bends (piecewise linear, flat
+    outside the seen range); its commonest value gets a term of its own if a tenth of the leads has it
+    (many zeros); a code gets one term per level; missing gets a term. All terms are shrunk by a ridge
+    penalty. The fitted function of each column is kept as a small table, so that scoring is look-up and
+    interpolation, bit by bit the same for any number of threads or chunk of rows.
+
+    Parameters
+    ----------
+    kinds : sequence of {"number", "boolean", "ordinal", "category"}, optional
+        Kind of each column; without it all are numbers.
+    penalty : float, default 3.0
+        Ridge penalty of each (standardised) term; positive.
+    n_bends : int, default 3
+        Bends of each curve.
+    max_rows : int, default 200_000
+        Above this, evenly spaced rows are fitted.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        Labels, the second is the positive one.
+    intercept_ : float
+    grids_, values_ : list of ndarray
+        Points (codes or numbers) of each column's function and its log-odds there.
+    spikes_, spike_values_ : list of float
+        The commonest value of a column and what is added there (nan and 0 without one).
+    missing_ : list of float
+        Log-odds of a missing value in each column.
+
+    References
+    ----------
+    .. [1] Hastie, Tibshirani (1990), Generalized Additive Models.
+    .. [2] le Cessie, van Houwelingen (1992), Applied Statistics 41, 191-201 (ridge for logistic regression).
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Sequence[str] | None = None,
+        penalty: float = 3.0,
+        n_bends: int = 3,
+        max_rows: int = 200_000,
+    ) -> None:
+        self.kinds = kinds
+        self.penalty = penalty
+        self.n_bends = n_bends
+        self.max_rows = max_rows
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> SplineLogisticClassifier:
+        """Fit the curves.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_leads, n_columns)
+            Codes and numbers, missing as nan.
+        y : array-like of shape (n_leads,)
+            Two classes.
+        sample_weight : array-like of shape (n_leads,), optional
+            Not negative.
+
+        Returns
+        -------
+        SplineLogisticClassifier
+            Itself.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", reset=True)
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        if self.classes_.size > 2:
+            raise ValueError(
+                f"Only binary classification is supported. The type of the target is multiclass: "
+                f"{self.classes_.size} classes."
+            )
+        if self.classes_.size < 2:
+            raise ValueError("Classifier can't train when only one class is present.")
+        if self.penalty <= 0:
+            raise ValueError(f"penalty: expected a positive number, got {self.penalty!r}.")
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        target = (y == self.classes_[1]).astype(np.float64)
+        if X.shape[0] > self.max_rows:
+            rows = np.linspace(0, X.shape[0] - 1, self.max_rows).astype(np.int64)
+            X, target, weight = X[rows], target[rows], weight[rows]
+        kinds = ["number"] * X.shape[1] if self.kinds is None else list(self.kinds)
+        smooth = kinds.count("number") <= _MAX_SMOOTH_COLUMNS
+        terms = [_Term(X[:, j], weight, kinds[j], self.n_bends if smooth else 0) for j in range(X.shape[1])]
+        design = np.column_stack(
+            [np.ones(X.shape[0]), *(term.design(X[:, j]) for j, term in enumerate(terms))]
+        )
+        centre = (weight @ design) / max(weight.sum(), 1e-300)
+        centre[0] = 0.0
+        design -= centre
+        penalty = np.full(design.shape[1], float(self.penalty))
+        penalty[0] = 1e-9
+        with threadpool_limits(limits=1):
+            coef, _, _ = fit_logistic(design, target, sample_weight=weight, penalty=penalty)
+        self._collect(terms, np.round(coef, _DECIMALS), centre)
+        return self
+
+    def _collect(self, terms: list[_Term], coef: NDArray[np.float64], centre: NDArray[np.float64]) -> None:
+        """Keep each column's function as a table instead of its coefficients."""
+        self.grids_: list[NDArray[np.float64]] = []
+        self.values_: list[NDArray[np.float64]] = []
+        self.spikes_: list[float] = []
+        self.spike_values_: list[float] = []
+        self.missing_: list[float] = []
+        self.intercept_ = float(np.round(coef[0] - coef @ centre, _DECIMALS))
+        start = 1
+        for term in terms:
+            part = coef[start : start + term.width]
+            start += term.width
+            self.grids_.append(term.grid)
+            self.values_.append(np.round(term.curve @ part[: term.curve.shape[1]], _DECIMALS))
+            self.spikes_.append(term.spike)
+            self.spike_values_.append(float(part[term.curve.shape[1]]) if not np.isnan(term.spike) else 0.0)
+            self.missing_.append(float(part[-1]) if term.has_missing else 0.0)
+
+    def contributions(self, X: Any) -> NDArray[np.float64]:
+        """Give each column's part of the log-odds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_leads, n_columns)
+            Codes and numbers, missing as nan.
+
+        Returns
+        -------
+        ndarray of shape (n_leads, n_columns)
+            The log-odds are its row sums plus ``intercept_``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        return np.column_stack([self._contribution(X[:, j], j) for j in range(X.shape[1])])
+
+    def _contribution(self, x: NDArray[np.float64], j: int) -> NDArray[np.float64]:
+        missing = np.isnan(x)
+        if self.grids_[j].size:
+            out = np.interp(np.where(missing, 0.0, x), self.grids_[j], self.values_[j])
+        else:
+            out = np.zeros(x.size)
+        if not np.isnan(self.spikes_[j]):
+            out = out + self.spike_values_[j] * (x == self.spikes_[j])
+        return np.where(missing, self.missing_[j], out)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Compute the log-odds of the second class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_leads, n_columns)
+            Codes and numbers, missing as nan.
+
+        Returns
+        -------
+        ndarray of shape (n_leads,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        total = np.full(X.shape[0], self.intercept_)
+        for j in range(X.shape[1]):
+            total += self._contribution(X[:, j], j)
+        return total
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_leads, n_columns)
+            Codes and numbers, missing as nan.
+
+        Returns
+        -------
+        ndarray of shape (n_leads, 2)
+        """
+        p = expit(self.decision_function(X))
+        return np.column_stack([1 - p, p])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Give the likelier class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_leads, n_columns)
+            Codes and numbers, missing as nan.
+
+        Returns
+        -------
+        ndarray of shape (n_leads,)
+        """
+        check_is_fitted(self)
+        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(np.int64)])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class _Term:
+    """The columns of the design that one column of X makes, and the points that describe their sum."""
+
+    def __init__(self, x: NDArray[np.float64], weight: NDArray[np.float64], kind: str, n_bends: int) -> None:
+        used = ~np.isnan(x) & (weight > 0)
+        self.has_missing = bool((np.isnan(x) & (weight > 0)).any())
+        self.spike = float("nan")
+        values, where = np.unique(x[used], return_inverse=True)
+        mass = np.bincount(where, weights=weight[used], minlength=values.size)
+        if kind == "number" and values.size > 6:
+            share = mass / mass.sum()
+            if share.max() >= _SPIKE_SHARE:
+                self.spike = float(values[np.argmax(share)])
+            middle = np.cumsum(share) - share / 2
+            self.grid = _quantile_grid(values, np.cumsum(share))
+            rank = np.interp(self.grid, values, middle)
+            bends = np.arange(1, n_bends + 1) / (n_bends + 1)
+            self.curve = np.column_stack(
+                [np.sqrt(12) * (rank - 0.5), *(np.sqrt(12) * np.maximum(0, rank - bend) for bend in bends)]
+            )
+        else:
+            self.grid = values
+            self.curve = np.eye(values.size)
+            if kind in ("number", "ordinal") and values.size > 1:
+                line = np.linspace(-1.0, 1.0, values.size)
+                self.curve = np.column_stack([line, self.curve])
+        self.width = self.curve.shape[1] + (not np.isnan(self.spike)) + self.has_missing
+
+    def design(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Build the columns for leads."""
+        missing = np.isnan(x)
+        known = np.where(missing, self.grid[0] if self.grid.size else 0.0, x)
+        columns = [
+            np.where(missing, 0.0, np.interp(known, self.grid, self.curve[:, k]))
+            for k in range(self.curve.shape[1])
+        ]
+        if not np.isnan(self.spike):
+            columns.append((x == self.spike).astype(np.float64))
+        if self.has_missing:
+            columns.append(missing.astype(np.float64))
+        return np.column_stack(columns) if columns else np.empty((x.size, 0))
+
+
+def _quantile_grid(values: NDArray[np.float64], cumulated: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give up to 22 values at even ranks, both ends included."""
+    levels = np.linspace(0, 1, 21)
+    picked = np.minimum(np.searchsorted(cumulated, levels - 1e-12), values.size - 1)
+    return np.unique(np.concatenate([values[:1], values[picked], values[-1:]]))

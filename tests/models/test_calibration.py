@@ -1,0 +1,88 @@
+"""Calibrators: each repairs what it is for, and the rule by number of wins picks it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadml.metrics import expit, log_loss
+from leadml.models import choose_calibration, fit_calibration
+
+METHODS = ["intercept", "platt", "beta", "spline", "venn_abers", "isotonic"]
+
+
+def _overconfident(n, seed=0, *, factor=1.7, shift=0.0, base=-2.2):
+    rng = np.random.default_rng(seed)
+    logit = base + rng.normal(size=n)
+    y = (rng.random(n) < expit(logit)).astype(float)
+    return y, expit(base + factor * (logit - base) + shift), expit(logit)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_calibration_brings_extreme_scores_nearer_to_the_truth(method):
+    y, p, _ = _overconfident(20_000, shift=0.5)
+    later, p_later, truth = _overconfident(20_000, seed=1, shift=0.5)
+    fitted = fit_calibration(y, p, method=method)
+    excess = log_loss(later, fitted.calibrate(p_later)) - log_loss(later, truth)
+    before = log_loss(later, p_later) - log_loss(later, truth)
+    assert excess < (0.8 if method == "intercept" else 0.15) * before
+
+
+@given(st.sampled_from(METHODS), st.integers(0, 200))
+@settings(max_examples=40, deadline=None)
+def test_calibration_never_turns_the_order_round(method, seed):
+    rng = np.random.default_rng(seed)
+    p = rng.uniform(0.01, 0.99, 80)
+    y = (rng.random(80) < 1 - p).astype(float)
+    out = fit_calibration(y, p, method=method).calibrate(np.linspace(0, 1, 51))
+    assert (np.diff(out) >= -1e-9).all()
+    assert ((out >= 0) & (out <= 1)).all()
+
+
+def test_none_changes_nothing():
+    p = np.array([0.0, 0.3, 1.0])
+    assert np.array_equal(fit_calibration([0, 1, 1], p, method="none").calibrate(p), p)
+
+
+def test_intercept_puts_the_average_right():
+    y, p, _ = _overconfident(3000, factor=1.0, shift=1.0)
+    fitted = fit_calibration(y, p, method="intercept")
+    assert fitted.calibrate(p).mean() == pytest.approx(y.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "method"), [(40, "none"), (400, "intercept"), (700, "platt"), (3000, "beta")])
+def test_the_rule_goes_by_the_number_of_wins(n, method):
+    y, p, _ = _overconfident(n, shift=2.0)
+    fitted = choose_calibration(y, p)
+    assert fitted.method == method
+    assert fitted.reason
+
+
+def test_many_wins_choose_by_cross_validation():
+    y, p, _ = _overconfident(8000, shift=1.0)
+    fitted = choose_calibration(y, p)
+    assert fitted.method == "platt"
+    assert "best of 4" in fitted.reason
+
+
+def test_calibrated_scores_are_left_alone():
+    changed = 0
+    for seed in range(40):
+        y, _, truth = _overconfident(3000, seed)
+        changed += choose_calibration(y, truth).method != "none"
+    assert changed <= 6
+
+
+def test_a_score_that_orders_the_slice_wrongly_becomes_flat():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.05, 0.6, 2000)
+    y = (rng.random(2000) < 0.65 - p).astype(float)
+    fitted = choose_calibration(y, p)
+    assert np.ptp(fitted.calibrate(p)) == 0
+    assert fitted.calibrate(p)[0] == pytest.approx(y.mean(), abs=1e-6)
+
+
+def test_few_distinct_scores_still_give_a_curve():
+    y = np.array([0, 1] * 30)
+    for method in METHODS:
+        assert np.isfinite(fit_calibration(y, np.full(60, 0.2), method=method).calibrate([0.2, 0.5])).all()

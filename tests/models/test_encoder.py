@@ -1,0 +1,98 @@
+"""The encoder: every kind of column, missing, new and rare levels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from leadml.errors import LeadsError
+from leadml.models import LeadEncoder
+
+# The array API is off in this process, so scikit-learn skips its check with a warning.
+pytestmark = pytest.mark.filterwarnings("ignore:Skipping check:sklearn.exceptions.SkipTestWarning")
+
+
+@parametrize_with_checks([LeadEncoder()])
+def test_encoder_is_a_scikit_learn_estimator(estimator, check):
+    check(estimator)
+
+
+def test_every_dtype_of_a_column_gives_the_same_codes():
+    values = [1, 2, None, 4]
+    columns = [
+        pd.Series(values, dtype="float64"),
+        pd.Series(values, dtype="Int64"),
+        pd.Series(["1", "2", None, "4"], dtype="object"),
+        pd.Series(["1", "2", None, "4"], dtype="str"),
+    ]
+    for column in columns:
+        frame = pd.DataFrame({"x": column})
+        out = LeadEncoder(kinds={"x": "number"}).fit_transform(frame)
+        assert out.dtype == np.float32
+        np.testing.assert_array_equal(out[:, 0], [1, 2, np.nan, 4])
+
+
+def test_booleans_with_missing_values_keep_three_states():
+    for column in (
+        pd.Series([True, False, None], dtype="boolean"),
+        pd.Series([True, False, None], dtype="object"),
+        pd.Series(["yes", "no", None], dtype="str"),
+        pd.Series([1.0, 0.0, np.nan]),
+    ):
+        out = LeadEncoder(kinds={"b": "boolean"}).fit_transform(pd.DataFrame({"b": column}))
+        np.testing.assert_array_equal(out[:, 0], [1, 0, np.nan])
+
+
+def test_ordinals_are_coded_by_their_order_and_unknown_levels_are_missing():
+    encoder = LeadEncoder(kinds={"o": "ordinal"}, levels={"o": ["low", "mid", "high"]})
+    encoder.fit(pd.DataFrame({"o": ["high", "low"]}))
+    out = encoder.transform(pd.DataFrame({"o": pd.Categorical(["mid", "huge", None, "high"])}))
+    np.testing.assert_array_equal(out[:, 0], [1, np.nan, np.nan, 2])
+
+
+def test_rare_and_new_levels_share_the_code_for_other():
+    frame = pd.DataFrame({"c": ["a"] * 60 + ["b"] * 40 + ["rare"]})
+    y = np.r_[np.zeros(60), np.ones(40), 1]
+    encoder = LeadEncoder(kinds={"c": "category"}).fit(frame, y)
+    assert encoder.levels_ == [["a", "b"]]
+    out = encoder.transform(pd.DataFrame({"c": ["a", "b", "rare", "never seen", None]}))
+    np.testing.assert_array_equal(out[:, 0], [0, 1, 2, 2, np.nan])
+
+
+def test_new_levels_are_missing_where_no_level_was_rare():
+    encoder = LeadEncoder(kinds={"c": "category"}).fit(pd.DataFrame({"c": ["a", "b"] * 50}))
+    assert np.isnan(encoder.transform(pd.DataFrame({"c": ["z"]}))).all()
+
+
+def test_codes_do_not_depend_on_the_order_of_rows_or_categories():
+    rng = np.random.default_rng(0)
+    values = rng.choice(list("abcd"), 200)
+    y = (values == "c").astype(float)
+    first = LeadEncoder().fit(pd.DataFrame({"c": pd.Categorical(values)}), y)
+    order = rng.permutation(200)
+    second = LeadEncoder().fit(
+        pd.DataFrame({"c": pd.Categorical(values[order], categories=list("dcba"))}), y[order]
+    )
+    assert first.levels_ == second.levels_
+    assert first.levels_[0][-1] == "c"
+
+
+def test_infinite_and_huge_numbers_stay_inside_float32():
+    out = LeadEncoder().fit_transform(pd.DataFrame({"x": [np.inf, -np.inf, 1e300, -1e300]}))
+    assert np.isnan(out[:2, 0]).all()
+    assert np.isfinite(out[2:, 0]).all()
+
+
+def test_text_where_numbers_belong_is_refused_without_showing_it():
+    encoder = LeadEncoder(kinds={"x": "number"}).fit(pd.DataFrame({"x": [1.0, 2.0]}))
+    with pytest.raises(LeadsError, match="attribute x: expected numbers, got text in 1 rows") as caught:
+        encoder.transform(pd.DataFrame({"x": ["Jane Doe", "3"]}))
+    assert "Jane" not in str(caught.value)
+
+
+def test_columns_keep_their_names():
+    encoder = LeadEncoder().fit(pd.DataFrame({"x": [1.0], "flag": [True], "text": ["a"]}))
+    assert encoder.get_feature_names_out().tolist() == ["x", "flag", "text"]
+    assert encoder.kinds_ == ["number", "boolean", "category"]
+    assert LeadEncoder().fit(np.zeros((3, 2))).get_feature_names_out().tolist() == ["x0", "x1"]
+    assert LeadEncoder().fit(pd.DataFrame({"x": pd.Series([1, None], dtype=object)})).kinds_ == ["number"]

@@ -1,0 +1,262 @@
+"""Training: what is learnt, what is refused, what does not depend on the order of the file."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leadml.errors import LeadsError
+from leadml.models import (
+    TrainedModel,
+    UntrainedModel,
+    choose_features,
+    compute_features,
+    find_directions,
+    train_model,
+)
+
+
+def test_planted_signal_is_found_and_beats_the_constant_and_the_definition(trained):
+    model, _, _ = trained
+    metrics = model.evaluation.metrics
+    assert model.evaluation.verdict == "predicts won deals"
+    assert model.evaluation.predictive
+    assert metrics["auc_low"] > 0.5
+    assert metrics["log_loss"] < metrics["log_loss_definition"] < metrics["log_loss_constant"]
+    assert metrics["n_test"] == len(model.holdout) == 525
+    assert metrics["calibration_slope_low"] < 1 < metrics["calibration_slope_high"]
+
+
+def test_features_are_known_at_the_handoff_and_never_ids_reps_or_free_text(trained):
+    model, _, _ = trained
+    assert [feature.name for feature in model.features] == [
+        "employees",
+        "budget",
+        "source",
+        "demo",
+        "founded_on",
+    ]
+    assert {feature.name: feature.kind for feature in model.features}["founded_on"] == "age"
+    assert any("call_notes" in notice and "free text" in notice for notice in model.notices)
+    assert any("next_step: known only after" in notice for notice in model.notices)
+
+
+def test_baselines_stand_beside_the_model(trained):
+    model, _, _ = trained
+    frame = model.to_frame()
+    assert frame["predictor"].tolist() == [
+        "model",
+        "constant",
+        "definition",
+        "points: interest",
+        "naive Bayes",
+    ]
+    assert frame.loc[1, "auc"] == 0.5
+    assert model.choice["chosen"].sum() == 1
+
+
+def test_holdout_holds_what_the_model_says(trained):
+    model, table, _ = trained
+    p = model.predict_proba(table.frame.loc[model.holdout.index])
+    np.testing.assert_array_equal(p, model.holdout["y_prob"])
+    assert model.holdout["y_prob_definition"].nunique() == 2
+
+
+def test_noise_is_called_noise(make_world):
+    table, targets, split, definition = make_world(strength=0.0)
+    model = train_model(table, targets, target="accepted", definition=definition, split=split)
+    assert model.evaluation.verdict == "nothing here predicts acceptance"
+    assert not model.evaluation.predictive
+
+
+def test_a_level_that_moved_is_named(make_world):
+    table, targets, split, definition = make_world(3000)
+    rng = np.random.default_rng(0)
+    lost = split.confirm & (rng.random(3000) < 0.97)
+    targets = targets.assign(won=targets["won"].mask(lost, 0.0))
+    model = train_model(table, targets, target="won", definition=definition, split=split)
+    if model.evaluation.metrics["auc_low"] > 0.5:
+        assert "its level is off" in model.evaluation.reason
+    assert model.evaluation.verdict == "nothing here predicts won deals"
+
+
+def test_same_leads_in_another_order_give_the_same_model(make_world, trained):
+    model, table, _ = trained
+    _, targets, split, definition = make_world()
+    order = np.random.default_rng(5).permutation(len(table.frame))
+    shuffled = SimpleNamespace(frame=table.frame.iloc[order].reset_index(drop=True), contract=table.contract)
+    other = train_model(
+        shuffled,
+        targets.iloc[order].reset_index(drop=True),
+        target="won",
+        definition=definition,
+        split=SimpleNamespace(discover=split.discover[order], confirm=split.confirm[order]),
+    )
+    assert other.evaluation.metrics == model.evaluation.metrics
+    assert np.array_equal(other.predict_proba(table.frame), model.predict_proba(table.frame))
+    pd.testing.assert_frame_equal(other.choice, model.choice)
+
+
+def test_open_and_immature_leads_are_left_out_never_lost(make_world):
+    table, targets, split, definition = make_world(600)
+    hidden = np.arange(600) % 3 == 0
+    targets = targets.assign(won=targets["won"].mask(hidden))
+    model = train_model(table, targets, target="won", definition=definition, split=split)
+    assert model.evaluation.metrics["n_train"] == (~hidden & split.discover).sum()
+    assert not set(model.holdout.index) & set(np.flatnonzero(hidden))
+    young = targets.assign(won_mature=~hidden & (np.arange(600) % 2 == 0))
+    model = train_model(table, young, target="won", definition=definition, split=split)
+    assert set(model.holdout.index) <= set(np.flatnonzero(young["won_mature"]))
+
+
+def test_labels_of_the_later_part_never_reach_the_model(make_world, trained):
+    model, table, definition = trained
+    _, targets, split, _ = make_world()
+    rng = np.random.default_rng(1)
+    poisoned = targets["won"].to_numpy().copy()
+    poisoned[split.confirm] = rng.permutation(poisoned[split.confirm])
+    other = train_model(table, targets.assign(won=poisoned), target="won", definition=definition, split=split)
+    assert np.array_equal(other.predict_proba(table.frame), model.predict_proba(table.frame))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda t: t.assign(won=np.nan), "no earlier lead has a mature outcome"),
+        (lambda t: t.assign(won_mature=False), "no earlier lead has a mature outcome"),
+        (lambda t: t.assign(won=1.0), "cannot train: 0 lost leads"),
+        (lambda t: t.assign(won=0.0), "cannot train: 0 won leads"),
+    ],
+)
+def test_too_few_labels_give_a_reason_instead_of_a_model(make_world, change, match):
+    table, targets, split, definition = make_world(300)
+    model = train_model(table, change(targets), target="won", definition=definition, split=split)
+    assert isinstance(model, UntrainedModel)
+    assert match in model.reason
+    assert model.reason.startswith("cannot train:")
+    assert match in repr(model)
+    assert match in model._repr_html_()
+    assert model.to_frame().loc[0, "target"] == "won"
+
+
+def test_no_rows_and_no_filled_attribute_give_a_reason(make_world):
+    table, targets, split, definition = make_world(300)
+    none = SimpleNamespace(discover=split.discover[:0], confirm=split.confirm[:0])
+    empty = SimpleNamespace(frame=table.frame.iloc[:0], contract=table.contract)
+    model = train_model(empty, targets.iloc[:0], target="won", definition=definition, split=none)
+    assert isinstance(model, UntrainedModel)
+    blank = table.frame.copy()
+    for name in ("employees", "budget", "source", "demo", "founded_on", "call_notes"):
+        blank[name] = blank[name].iloc[:0].reindex(blank.index)
+    model = train_model(
+        SimpleNamespace(frame=blank, contract=table.contract),
+        targets,
+        target="won",
+        definition=definition,
+        split=split,
+    )
+    assert model.reason == "cannot train: no attribute is known at the handoff and varies."
+    assert any("empty in the training part" in notice for notice in model.notices)
+
+
+def test_without_later_leads_the_model_cannot_be_judged(make_world):
+    table, targets, split, _ = make_world(300)
+    nobody = SimpleNamespace(discover=split.discover, confirm=np.zeros(300, dtype=bool))
+    model = train_model(table, targets, target="won", definition=None, split=nobody)
+    assert isinstance(model, TrainedModel)
+    assert model.evaluation.verdict == "cannot be judged"
+    assert model.holdout.empty
+    assert "cannot be judged" in repr(model)
+
+
+def test_few_leads_take_the_simplest_candidate(make_world):
+    table, targets, split, definition = make_world(40, seed=3)
+    targets = targets.assign(won=np.tile([0.0, 1.0], 20))
+    model = train_model(table, targets, target="won", definition=definition, split=split)
+    assert isinstance(model, TrainedModel)
+    assert np.isfinite(model.predict_proba(table.frame)).all()
+
+
+def test_a_definition_that_cannot_be_applied_is_a_notice(make_world):
+    table, targets, split, definition = make_world(300)
+    smaller = SimpleNamespace(frame=table.frame.drop(columns="budget"), contract=table.contract)
+    model = train_model(smaller, targets, target="won", definition=definition, split=split)
+    assert any("definition cannot be applied" in notice for notice in model.notices)
+    assert np.isnan(model.evaluation.metrics["log_loss_definition"])
+
+
+def test_new_levels_missing_values_and_other_columns_are_scored(trained):
+    model, table, _ = trained
+    frame = table.frame.head(5).copy()
+    frame["source"] = pd.Series(["space", None, "web", "event", "list"], dtype="str")
+    frame["employees"] = pd.Series([1e9, None, 3, 4, 5], dtype="float64")
+    frame["unrelated"] = 1
+    p = model.predict_proba(frame[frame.columns[::-1]])
+    assert ((p > 0) & (p < 1)).all()
+    assert model.predict_proba(frame.iloc[:0]).shape == (0,)
+
+
+def test_missing_or_retyped_attributes_are_refused(trained):
+    model, table, _ = trained
+    with pytest.raises(LeadsError, match="2 attributes of the model are missing: budget, employees"):
+        model.predict_proba(table.frame.drop(columns=["employees", "budget"]))
+    with pytest.raises(LeadsError, match="founded_on: expected dates"):
+        model.predict_proba(table.frame.assign(founded_on="2020"))
+    with pytest.raises(ValueError, match="'accepted' or 'won'"):
+        train_model(table, pd.DataFrame(), target="lost", definition=None, split=None)
+
+
+def test_ages_follow_the_date_of_the_lead(trained):
+    model, table, _ = trained
+    ages = compute_features(table.frame, model.features, clock=("created_on",))["founded_on"]
+    assert ages.between(100, 9000).all()
+    assert compute_features(table.frame, model.features)["founded_on"].isna().all()
+    blank = table.frame.assign(founded_on=np.nan)
+    assert compute_features(blank, model.features, clock=("created_on",))["founded_on"].isna().all()
+    zoned = table.frame.assign(created_on=table.frame["created_on"].dt.tz_localize("UTC"))
+    assert compute_features(zoned, model.features, clock=("created_on",))["founded_on"].equals(ages)
+
+
+def test_directions_come_from_the_definition(trained):
+    _, _, definition = trained
+    assert find_directions(definition) == {"employees": 1, "budget": 1}
+    assert find_directions(None) == {}
+
+
+def test_constant_columns_and_many_levels_are_left_out(make_world):
+    table, _, split, _ = make_world(400)
+    frame = table.frame.assign(source="web", call_notes=[f"level {i % 30}" for i in range(400)])
+    features, notices = choose_features(frame, contract=table.contract, definition=None, rows=split.discover)
+    names = [feature.name for feature in features]
+    assert "source" not in names
+    assert "call_notes" in names
+    assert any("source: constant" in notice for notice in notices)
+
+
+def test_progress_is_told_before_each_fit(make_world):
+    table, targets, split, definition = make_world(300)
+    steps = []
+    train_model(
+        table,
+        targets,
+        target="won",
+        definition=definition,
+        split=split,
+        progress=lambda *step: steps.append(step),
+    )
+    assert steps[0] == ("won: logistic, strongly shrunk", 0, 13)
+    assert len(steps) == 13
+
+
+def test_results_show_themselves(trained):
+    import matplotlib.pyplot as plt
+
+    model, _, _ = trained
+    assert "ROC AUC" in repr(model)
+    assert len(repr(model).splitlines()) <= 10
+    assert "<table" in model._repr_html_()
+    assert "<table" in model.evaluation._repr_html_()
+    assert {"metric", "value"} == set(model.evaluation.to_frame().columns)
+    assert model.plot() is not None
+    plt.close("all")
