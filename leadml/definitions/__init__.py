@@ -21,7 +21,10 @@ from leadml.definitions._definition import (
     walk_criteria,
 )
 from leadml.definitions._grammar import format_criterion, parse_criterion
+from leadml.definitions._lint import lint_definition
 from leadml.definitions._read import load_definition, parse_definition
+from leadml.definitions._report import Finding, LintReport
+from leadml.definitions._rules import Rule, describe_rules
 from leadml.definitions._write import Change, apply_changes, next_version
 
 if TYPE_CHECKING:
@@ -50,19 +53,24 @@ __all__ = [
     "Criterion",
     "Definition",
     "Fault",
+    "Finding",
     "Group",
     "LeadClass",
+    "LintReport",
     "PointRule",
     "PointScore",
     "Prices",
+    "Rule",
     "apply_changes",
     "assign_classes",
     "compute_points",
     "compute_won_prices",
     "criterion_mask",
+    "describe_rules",
     "evaluate_criteria",
     "explain_classes",
     "format_criterion",
+    "lint_definition",
     "load_definition",
     "next_version",
     "parse_criterion",
@@ -73,7 +81,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        from importlib import import_module  # noqa: PLC0415
+        from importlib import import_module
 
         return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from math import lcm
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ __all__ = [
     "PointScore",
     "Prices",
     "Value",
+    "points_scale",
     "walk_criteria",
 ]
 
@@ -337,6 +339,13 @@ def walk_criteria(group: Group) -> Iterator[Criterion]:
             yield member
         else:
             yield from walk_criteria(member)
+
+
+def points_scale(score: PointScore) -> int:
+    """Return the whole number by which all points of a score, faded by whole days, become whole."""
+    exponents = [cast("int", rule.points.normalize().as_tuple().exponent) for rule in score.rules]
+    spans = [int(rule.fades_over) for rule in score.rules if rule.fades_over is not None]
+    return int(10 ** max(0, *(-exponent for exponent in exponents), 0)) * lcm(1, *spans)
 
 
 def slug(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from leadml.definitions._definition import Criterion, Definition, Group, walk_criteria
+from leadml.definitions._definition import Criterion, Definition, Group, points_scale, walk_criteria
 from leadml.definitions._grammar import format_criterion
 from leadml.errors import DefinitionError, LeadsError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from leadml.definitions._definition import Attribute, Fault, PointRule, PointScore
+    from leadml.definitions._definition import Attribute, Fault, PointScore
 
     Mask = NDArray[np.bool_]
 
@@ -494,26 +494,17 @@ def _operand(value: object, attribute: Attribute) -> Any:
 
 
 def _sum_points(score: PointScore, columns: _Columns) -> NDArray[np.float64]:
-    """Sum the steady points as whole numbers, so that decimals add up exactly, then the fading ones."""
-    digits = max((_digits(rule.points) for rule in score.rules if rule.fades_over is None), default=0)
-    whole = np.zeros(len(columns.leads), dtype=np.int64)
+    """Sum in whole numbers of ``1 / scale``, so that decimals and fading points add up exactly."""
+    scale = points_scale(score)
+    total = np.zeros(len(columns.leads), dtype=np.int64)
     for rule in score.rules:
+        earned = _test(rule.when, columns)
+        full = int(rule.points * scale)
         if rule.fades_over is None:
-            whole += np.where(_test(rule.when, columns), int(rule.points.scaleb(digits)), 0)
-    total = whole / float(10**digits)
-    for rule in score.rules:
-        if rule.fades_over is not None:
-            total = total + _fade(rule, columns)
-    return total
-
-
-def _digits(number: Decimal) -> int:
-    return max(0, -cast("int", number.normalize().as_tuple().exponent))
-
-
-def _fade(rule: PointRule, columns: _Columns) -> NDArray[np.float64]:
-    age = columns.get(cast("str", rule.age))
-    days = np.maximum(np.where(age.missing, 0.0, age.data.astype(np.float64)), 0.0)
-    left = np.maximum(0.0, 1.0 - days / float(cast("Decimal", rule.fades_over)))
-    earned = _test(rule.when, columns) & ~age.missing
-    return cast("NDArray[np.float64]", np.where(earned, float(rule.points) * left, 0.0))
+            total += np.where(earned, full, 0)
+            continue
+        age = columns.get(cast("str", rule.age))
+        span = int(rule.fades_over)
+        days = np.floor(np.where(age.missing, span, age.data)).clip(0, span).astype(np.int64)
+        total += np.where(earned, full // span * (span - days), 0)
+    return total / float(scale)

@@ -60,6 +60,8 @@ _ATTRIBUTE = (
     "anchor",
     "window",
 )
+MAX_FADE_DAYS = 3650
+"""Ten years: fading points are proved day by day."""
 _GROUPS = ("all_of", "any_of", "at_least", "of")
 
 
