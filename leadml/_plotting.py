@@ -276,14 +276,14 @@ def _label(text: object) -> str:
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - only a notebook needs it
+    import matplotlib.pyplot as plt
 
     _, new = plt.subplots(layout="constrained")
     return new
 
 
 def _finish(ax: Axes, *, xlabel: str = "", ylabel: str = "", percent: str = "", grid: Any = "y") -> None:
-    from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter  # noqa: PLC0415
+    from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
     for axis in (ax.xaxis, ax.yaxis):
         if not isinstance(axis.get_major_locator(), FixedLocator):
@@ -346,8 +346,8 @@ def draw_svg(
     ValueError
         If `name` cannot be a prefix of ids.
     """
-    import matplotlib as mpl  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
         raise ValueError(f"draw_svg: name must be letters, digits and hyphens, got {name!r}.")
@@ -373,7 +373,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def _quiet_glyphs() -> Any:
-    import warnings  # noqa: PLC0415
+    import warnings
 
     class _Quiet(warnings.catch_warnings):
         def __enter__(self) -> None:

@@ -192,7 +192,7 @@ def format_value(value: object) -> str:
 
 @lru_cache(maxsize=8)
 def _environment(package: str) -> Environment:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - `lint` needs none
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     root = importlib.resources.files(package) / "templates"
 
@@ -245,7 +245,7 @@ def render_template(package: str, name: str, **values: object) -> Markup:
     markupsafe.Markup
         The page or fragment.
     """
-    from markupsafe import Markup  # noqa: PLC0415
+    from markupsafe import Markup
 
     # Everything the template prints went through autoescape.
     return Markup(_environment(package).get_template(name).render(values))  # noqa: S704
@@ -272,7 +272,7 @@ def render_frame(frame: Frame, *, caption: str = "", max_rows: int = 60) -> Mark
     markupsafe.Markup
         A `table` element.
     """
-    from markupsafe import Markup, escape  # noqa: PLC0415
+    from markupsafe import Markup, escape
 
     cell = Markup('<td style="{}">{}</td>')
     head = Markup('<th scope="col" style="{}">{}</th>')
@@ -314,7 +314,7 @@ def render_card(title: str, parts: Iterable[Markup | str], *, notes: Iterable[st
     markupsafe.Markup
         A `div` element without scripts or ids.
     """
-    from markupsafe import Markup  # noqa: PLC0415
+    from markupsafe import Markup
 
     body = Markup("").join(
         part if isinstance(part, Markup) else Markup("<p>{}</p>").format(clean_text(part)) for part in parts
@@ -361,7 +361,7 @@ def text_table(
     indent : str, default two spaces
         Put before each line.
     width : int, default 100
-        The first column is cut with ``…`` if a line would be longer.
+        The widest columns are cut with ``…`` if a line would be longer.
 
     Returns
     -------
@@ -371,8 +371,9 @@ def text_table(
     table = [[_one_line(cell) for cell in row] for row in (header, *rows)]
     sizes = [max(len(row[column]) for row in table) for column in range(len(header))]
     surplus = len(indent) + sum(sizes) + 2 * (len(sizes) - 1) - width
-    if surplus > 0:
-        sizes[0] = max(8, sizes[0] - surplus)
+    while surplus > 0 and max(sizes) > 4:
+        sizes[sizes.index(max(sizes))] -= 1
+        surplus -= 1
     letters = align.ljust(len(header), "l")
     lines = []
     for row in table:

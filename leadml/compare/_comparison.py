@@ -355,11 +355,13 @@ def _notes(definition: Definition, handed_over: Mask, labels: Mapping[Target, La
     for target in TARGETS:
         outside = ~handed_over
         n = int(np.count_nonzero(outside & labels[target].known))
+        words = {"accepted": "verdict", "won": "outcome"}[target]
         if not labels[target].known.any():
-            notes.append(f"No lead has a settled label of {target!r}: nothing can be said about it.")
+            notes.append(f"No lead has a settled {words}: nothing can be said about it.")
         elif np.count_nonzero(outside) and n < 0.05 * np.count_nonzero(outside):
             notes.append(
-                f"Only {n:,} of {np.count_nonzero(outside):,} leads that the definition does not hand over "
-                f"have a label of {target!r}: what loosening would bring cannot be read from these leads."
+                f"Of {np.count_nonzero(outside):,} leads that the definition does not hand over, "
+                f"{n or 'none'} {'has' if n <= 1 else 'have'} a settled {words}: what loosening would bring cannot be read "
+                "from these leads."
             )
     return tuple(notes)

@@ -37,6 +37,7 @@ SMALLEST_GROUP = 5
 _TARGETS = {"accepted": "accepted by Sales", "won": "won"}
 _TITLES = {"accepted": "Accepted by Sales", "won": "Won"}
 _SPACE = "\N{NO-BREAK SPACE}"
+_NO_COLUMN = {"", "None", "nan", "<NA>"}
 _REVIEW_EVERY = timedelta(days=91)
 
 
@@ -248,7 +249,7 @@ def _change(entry: Mapping[str, Any], units: _Units) -> Change:
         (f"More leads to Sales, per {units.per}", format_count(entry.get("gained_per_month"))),
         (f"Fewer leads to Sales, per {units.per}", format_count(entry.get("lost_per_month"))),
         *gains.items(),
-        ("Why", str(entry.get("reason") or "")),
+        ("Why", _reword(str(entry.get("reason") or ""))),
     ]
     if _given(entry, "tipping_point"):
         rate = format_rate(entry["tipping_point"])
@@ -288,6 +289,14 @@ def _say(rule: str) -> str:
     return re.sub(r"([≥≤≠<>=]) ", f"\\1{_SPACE}", rule)
 
 
+def _reword(reason: str) -> str:
+    """Take a reason out of the place it was written for: it stands beside its rule here."""
+    reason = re.sub(r"^keep `[^`]*`: ", "", reason)
+    reason = re.sub(r" \(p = [^)]*\)", "", reason)
+    reason = reason[:1].upper() + reason[1:]
+    return re.sub(r"`([^`]*)`", lambda rule: f"“{_say(rule[1])}”", reason)
+
+
 def _given(entry: Mapping[str, Any], key: str) -> bool:
     value = entry.get(key)
     return value is not None and isfinite(value)
@@ -316,10 +325,15 @@ def _kept(
             details.append(
                 f"a gain under {units.value(entry['detectable'])} a {units.per} would not have shown"
             )
-        lines.append(
-            (_written(definition, entry.get("criterion")), str(entry.get("reason") or ""), "; ".join(details))
-        )
-    return tuple(lines)
+        reason = _reword(str(entry.get("reason") or ""))
+        lines.append((_written(definition, entry.get("criterion")), reason, "; ".join(details)))
+    # Criteria that stay for the same reason share a line.
+    shared: dict[tuple[str, str], list[str]] = {}
+    for written, reason, detail in lines:
+        rules = shared.setdefault((reason, detail), [])
+        if written not in rules:
+            rules.append(written)
+    return tuple((" · ".join(rules), reason, detail) for (reason, detail), rules in shared.items())
 
 
 def _written(definition: Definition, address: object) -> str:
@@ -389,7 +403,7 @@ def _criterion(
         drawn = tuple(
             Bar(value=100 * f.value / scale, low=100 * f.low / scale, high=100 * f.high / scale, kind=kind)
             for f, kind in zip(pair, ("in", "out"), strict=True)
-            if f.shown
+            if pair[0].shown and pair[1].shown
         )
         bars.append((_TITLES[row.target], drawn))
     return CriterionLine(
@@ -417,12 +431,14 @@ def _judge(criterion: Criterion, rows: Sequence[Any], found: Mapping[str, Any]) 
             criterion.address in str(entry.get("criterion")).split(" + ") for entry in found.get(name, ())
         ):
             return verdict, reason
-    if all(row.n_inside < SMALLEST_GROUP or row.n_outside < SMALLEST_GROUP for row in rows):
-        return "not enough data", "Too few leads on one side of it have an answer."
-    for entry in found.get("kept", ()):
-        if entry.get("criterion") == criterion.address:
-            return "keep", str(entry.get("reason") or "")
-    return "keep", "No change of it was among the best."
+    kept: Mapping[str, Any] = next(
+        (e for e in found.get("kept", ()) if e.get("criterion") == criterion.address), {}
+    )
+    reason = _reword(str(kept.get("reason") or ""))
+    one_sided = all(min(row.n_inside, row.n_outside) < SMALLEST_GROUP for row in rows)
+    if one_sided and not kept.get("n_changed"):
+        return "not enough data", reason or "Too few leads on one side of it have an answer."
+    return "keep", reason or "No change of it was among the best."
 
 
 def _dropped(rows: Sequence[Any]) -> str:
@@ -448,6 +464,12 @@ def _at_equal_volume(comparison: DefinitionComparison | None) -> tuple[str, ...]
     lines = []
     for row in _rows_of(comparison.at_equal_volume):
         if row.volume < SMALLEST_GROUP or not isfinite(row.difference):
+            continue
+        if row.volume == row.n:
+            lines.append(
+                "Only leads that the definition hands over have an answer, so nobody can say whether "
+                "the model would choose better ones."
+            )
             continue
         lines.append(
             f"Choosing {format_count(row.volume)} of the {format_count(row.n)} newest leads with an answer: "
@@ -484,7 +506,7 @@ def _predicted(run: Run) -> tuple[str, ...]:
             lines.append(f"What is known about a lead helps to predict {words[target]}.")
         else:
             lines.append(f"Nothing that is known about a lead predicts {words[target]}.")
-    return (*lines, *_at_equal_volume(run.comparison))
+    return tuple(dict.fromkeys((*lines, *_at_equal_volume(run.comparison))))
 
 
 # ---- data ----------------------------------------------------------------------------------------
@@ -504,12 +526,15 @@ def _quarantine(run: Run) -> tuple[tuple[str, str], ...]:
     frame = run.table.quarantine
     counts = Counter(zip(map(str, frame["column"]), map(str, frame["rule"]), strict=True))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((f"{column}: {rule.replace('_', ' ')}", _few(n)) for (column, rule), n in ordered[:8])
+    return tuple(
+        (f"{'whole row' if column in _NO_COLUMN else column}: {rule.replace('_', ' ')}", _few(n))
+        for (column, rule), n in ordered[:8]
+    )
 
 
 def _next_review(definition: Definition, as_of: date | None) -> str:
     due = definition.review_by
-    if as_of is None:
+    if as_of is None or _unknown(as_of):
         return due.isoformat() if due else ""
     if due is None or due <= as_of:
         text = (as_of + _REVIEW_EVERY).isoformat()
@@ -539,4 +564,9 @@ def _facts(run: Run, found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _day(day: date | None) -> str:
-    return day.isoformat() if day is not None else "an unknown day"
+    return "an unknown day" if day is None or _unknown(day) else day.isoformat()
+
+
+def _unknown(day: date) -> bool:
+    """Leads whose order is known but not their dates carry the day on which computers began to count."""
+    return day.year <= 1970

@@ -48,7 +48,7 @@ def _today(parts: Parts) -> Iterable[str]:
         for line in parts.criteria:
             cells = [line.lead_class, line.written, line.passing]
             for _, inside, outside in line.rates:
-                cells += [inside.text, outside.text]
+                cells += [figure.text if figure.shown else "?" for figure in (inside, outside)]
             rows.append([*cells, *["–"] * (7 - len(cells)), line.verdict])
         header = ["class", "criterion", "leads", "accepted", "if not", "won", "if not", "verdict"]
         yield text_table(header, rows, align="llrrrrrl", width=WIDTH)
