@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,14 +135,18 @@ def exploration_size(
     def enough(n: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(_powers(n, rate, break_even, error_rate, direction) >= power)
 
-    # Power is a saw-tooth in n: the first tooth that reaches it, block by block.
-    start, block = 1, 256
+    # Power is a saw-tooth in n around its normal approximation: walk up from below that, block by block.
+    spread = norm.isf(error_rate) * np.sqrt(break_even * (1 - break_even))
+    spread += norm.isf(1 - power) * np.sqrt(rate * (1 - rate))
+    typical = float((spread / (rate - break_even)) ** 2)
+    if typical > 2 * max_leads:
+        return None
+    start = max(1, int(0.7 * typical) - 100)
     while start <= max_leads:
-        sizes = np.arange(start, min(start + block, max_leads + 1))
-        if block > 65_536:
-            sizes = sizes[:: block // 65_536]
+        size = 256 + start // 32
+        sizes = np.arange(start, min(start + size, max_leads + 1))[:: 1 + size // 512]
         found = enough(sizes)
         if found.any():
             return int(sizes[int(np.argmax(found))])
-        start, block = start + block, block * 2
+        start += size
     return None

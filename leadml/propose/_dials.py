@@ -1,0 +1,412 @@
+"""The alternatives of each criterion: thresholds on round steps, levels in and out, dropped.
+
+A dial holds a criterion, its alternatives and a table that says which bin of its attribute's values passes
+which alternative. A lead is then no more than one bin number per dial.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from leadml.definitions import Change, Criterion, compute_points, criterion_mask, format_criterion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from leadml.definitions import Attribute, Definition, Group
+
+__all__ = ["Alternative", "Dial", "build_dials", "make_steps", "rate_roundness"]
+
+Direction = Literal["tighter", "looser", "other"]
+_ORDERED = frozenset({"<", "<=", ">", ">="})
+_MAX_STEPS = 40
+_MAX_LEVELS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One other way to write a criterion.
+
+    Attributes
+    ----------
+    kind : str
+        As in `leadml.definitions.Change`.
+    proposed : str or None
+        The criterion in the definition's words; None where it is dropped.
+    roundness : int
+        0 for the roundest numbers and declared steps, more for less round ones.
+    distance : int
+        Steps away from what is written.
+    """
+
+    kind: Literal["threshold", "level_added", "level_removed", "dropped", "at_least", "added"]
+    proposed: str | None
+    roundness: int = 0
+    distance: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dial:
+    """A criterion that may be turned.
+
+    Attributes
+    ----------
+    address : str
+        Of the criterion.
+    written : str
+        The criterion in the definition's words.
+    alternatives : tuple of Alternative
+    passes : ndarray of bool of shape (1 + n_alternatives, n_bins)
+        Row 0 is the written criterion.
+    codes : ndarray of shape (n_leads,)
+        The bin of every lead.
+    fixed : str
+        Why there is no alternative, if there is none.
+    """
+
+    address: str
+    written: str
+    alternatives: tuple[Alternative, ...]
+    passes: NDArray[np.bool_]
+    codes: NDArray[np.uint16]
+    fixed: str = ""
+
+    def change(self, number: int) -> Change:
+        """Return alternative `number` (1 is the first) as a change of the definition."""
+        chosen = self.alternatives[number - 1]
+        return Change(address=self.address, kind=chosen.kind, written=self.written, proposed=chosen.proposed)
+
+    def bits(self, number: int = 0) -> NDArray[np.bool_]:
+        """Return which leads pass the written criterion (0) or an alternative."""
+        return np.asarray(self.passes[number][self.codes])
+
+
+def build_dials(
+    definition: Definition, rule: Group, leads: pd.DataFrame, *, sample: NDArray[np.bool_]
+) -> tuple[Dial, ...]:
+    """Build the dials of one class.
+
+    Parameters
+    ----------
+    definition : Definition
+    rule : Group
+        The class's rule.
+    leads : DataFrame of shape (n_leads, …)
+    sample : ndarray of bool of shape (n_leads,)
+        The leads whose quantiles bound the steps (the older quarters).
+
+    Returns
+    -------
+    tuple of Dial
+        One per criterion, in the order of the file. Prose is met by nobody and has no alternative.
+    """
+    return tuple(
+        _build_dial(definition, criterion, droppable, drop_means, leads, sample)
+        for criterion, droppable, drop_means in _walk(rule)
+    )
+
+
+def _walk(group: Group) -> Iterator[tuple[Criterion, bool, bool]]:
+    """Yield each criterion, whether its group can do without it, and what a lead then gets for it."""
+    # In an all-of group a dropped member is as if always met; elsewhere as if never met.
+    droppable = len(group.members) - 1 >= (1 if group.kind == "all_of" else max(group.k, 1))
+    for member in group.members:
+        if isinstance(member, Criterion):
+            yield member, droppable, group.kind == "all_of"
+        else:
+            yield from _walk(member)
+
+
+def _build_dial(
+    definition: Definition,
+    criterion: Criterion,
+    droppable: bool,  # noqa: FBT001
+    drop_means: bool,  # noqa: FBT001
+    leads: pd.DataFrame,
+    sample: NDArray[np.bool_],
+) -> Dial:
+    words = format_criterion(criterion)
+    if not criterion.measurable or criterion.attribute is None:
+        return Dial(
+            address=criterion.address,
+            written=words,
+            alternatives=(),
+            passes=np.zeros((1, 1), bool),
+            codes=np.zeros(len(leads), np.uint16),
+            fixed="it is not measurable: nobody can say which leads meet it",
+        )
+    attribute = definition.attribute(criterion.attribute)
+    moved: list[tuple[Criterion, Alternative]] = []
+    values: NDArray[Any] | None = None
+    if criterion.operator in _ORDERED or criterion.operator == "between":
+        if attribute.is_numeric and attribute.age_of is None:
+            values = _numbers(definition, attribute, leads)
+            moved = list(_moved_numbers(criterion, attribute, values[sample]))
+        elif attribute.type == "ordinal":
+            values = _ranks(attribute, leads)
+            moved = list(_moved_levels(criterion, attribute))
+    elif criterion.operator in {"in", "not in", "=", "!="} and attribute.type in {"category", "ordinal"}:
+        levels = _levels(criterion, attribute, leads, sample)
+        values = _positions(levels, leads[attribute.name])
+        moved = list(_moved_sets(criterion, levels))
+        attribute = replace(attribute, type="category", levels=levels)
+    if values is None:
+        met = criterion_mask(criterion, leads, definition=definition)
+        codes, table = met.astype(np.uint16), np.array([[False, True]])
+    else:
+        codes, table = _tabulate([criterion, *(item for item, _ in moved)], attribute, values)
+    alternatives = [alternative for _, alternative in moved]
+    if droppable:
+        table = np.vstack([table, np.full(table.shape[1], drop_means)])
+        alternatives.append(Alternative(kind="dropped", proposed=None, distance=_MAX_STEPS))
+    codes, table = _merge_bins(codes, table)
+    return Dial(
+        address=criterion.address,
+        written=words,
+        alternatives=tuple(alternatives),
+        passes=table,
+        codes=codes,
+        fixed="" if alternatives else "it has no other step and its group needs it",
+    )
+
+
+def _merge_bins(
+    codes: NDArray[np.uint16], table: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """Join the bins that no alternative tells apart."""
+    kept, inverse = np.unique(table, axis=1, return_inverse=True)
+    return inverse.ravel().astype(np.uint16)[codes], np.ascontiguousarray(kept)
+
+
+# -- values ------------------------------------------------------------------------------------------------
+
+
+def _numbers(definition: Definition, attribute: Attribute, leads: pd.DataFrame) -> NDArray[np.float64]:
+    if any(score.name == attribute.name for score in definition.points):
+        return compute_points(definition, leads)[attribute.name].to_numpy(np.float64)
+    return leads[attribute.name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _ranks(attribute: Attribute, leads: pd.DataFrame) -> NDArray[np.float64]:
+    position = _positions(attribute.levels, leads[attribute.name])
+    return np.where(position < 0, np.nan, position)
+
+
+def _positions(levels: tuple[str, ...], column: pd.Series[Any]) -> NDArray[np.float64]:
+    """Return the place of each text among the levels; -1 for another text, NaN for a missing one."""
+    ranks = {level: float(position) for position, level in enumerate(levels)}
+    coded = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
+    places = [ranks.get(str(text), -1.0) for text in coded.cat.categories]
+    return np.array([*places, np.nan])[coded.cat.codes.to_numpy()]
+
+
+def _levels(
+    criterion: Criterion, attribute: Attribute, leads: pd.DataFrame, sample: NDArray[np.bool_]
+) -> tuple[str, ...]:
+    """Return the declared levels, else the frequent ones of the older quarters, and the written ones."""
+    written = [str(value) for value in criterion.values]  # noqa: PD011
+    known = list(attribute.levels)
+    if not known:
+        counts = leads[attribute.name][sample].dropna().astype(str).value_counts()
+        frequent = counts[counts >= max(20, 0.005 * counts.sum())]
+        known = sorted(frequent.index, key=lambda level: (-int(frequent[level]), level))[:_MAX_LEVELS]
+    return tuple(dict.fromkeys([*known, *written]))
+
+
+def _tabulate(
+    criteria: Iterable[Criterion], attribute: Attribute, values: NDArray[np.float64]
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """Cut an attribute's values at everything the criteria mention: at, between and beyond; missing last."""
+    listed = list(criteria)
+    ranks = {level: position for position, level in enumerate(attribute.levels)}
+    cuts = sorted({_as_number(value, ranks) for criterion in listed for value in criterion.values})  # noqa: PD011
+    edges = np.array(cuts, np.float64)
+    below = np.searchsorted(edges, values, side="left")
+    at = np.searchsorted(edges, values, side="right")
+    missing = np.isnan(values)
+    codes = np.where(missing, 2 * len(edges) + 1, below + at).astype(np.uint16)
+    # One value for each bin: below the first cut, at it, between, …
+    middle = (edges[:-1] + edges[1:]) / 2
+    samples = np.empty(2 * len(edges) + 1)
+    samples[1::2] = edges
+    samples[0], samples[-1] = edges[0] - 1, edges[-1] + 1
+    samples[2:-1:2] = middle
+    table = np.array([[*_meets(criterion, samples, ranks), criterion.or_missing] for criterion in listed])
+    return codes, table
+
+
+def _as_number(value: Decimal | str | bool, ranks: dict[str, int]) -> float:  # noqa: FBT001
+    # A level nobody declared stands beside all others (-1 is "another text").
+    return float(ranks.get(value, -2)) if isinstance(value, str) else float(value)
+
+
+def _meets(criterion: Criterion, x: NDArray[np.float64], ranks: dict[str, int]) -> NDArray[np.bool_]:
+    values = [_as_number(value, ranks) for value in criterion.values]  # noqa: PD011
+    tests: dict[str, Callable[[], NDArray[np.bool_]]] = {
+        "<": lambda: x < values[0],
+        "<=": lambda: x <= values[0],
+        ">": lambda: x > values[0],
+        ">=": lambda: x >= values[0],
+        "between": lambda: (x >= values[0]) & (x <= values[1]),
+        "=": lambda: x == values[0],
+        "!=": lambda: x != values[0],
+        "in": lambda: np.isin(x, values),
+        "not in": lambda: ~np.isin(x, values),
+    }
+    return np.asarray(tests[str(criterion.operator)]())
+
+
+# -- alternatives ------------------------------------------------------------------------------------------
+
+
+def _moved_numbers(
+    criterion: Criterion, attribute: Attribute, values: NDArray[np.float64]
+) -> Iterator[tuple[Criterion, Alternative]]:
+    declared = bool(attribute.steps)
+    known = values[~np.isnan(values)]
+    whole = attribute.type == "integer" or (known.size > 0 and bool((known == np.round(known)).all()))
+    steps = attribute.steps if declared else make_steps(known, integer=whole)
+    steps = tuple(step for step in steps if attribute.lowest is None or step >= attribute.lowest)
+    for place, old in enumerate(criterion.values):
+        if not isinstance(old, Decimal):
+            continue
+        for step in steps:
+            if step == old:
+                continue
+            numbers = tuple(step if at == place else value for at, value in enumerate(criterion.values))
+            if len(numbers) == 2 and not numbers[0] < numbers[1]:  # type: ignore[operator]
+                continue
+            between = sum(min(old, step) < other < max(old, step) for other in steps)
+            yield _turned(
+                criterion,
+                numbers,
+                "threshold",
+                roundness=0 if declared else rate_roundness(step),
+                distance=1 + between,
+            )
+
+
+def _moved_levels(criterion: Criterion, attribute: Attribute) -> Iterator[tuple[Criterion, Alternative]]:
+    ranks = {level: position for position, level in enumerate(attribute.levels)}
+    for place, old in enumerate(criterion.values):
+        for level in attribute.levels:
+            texts = tuple(level if at == place else str(value) for at, value in enumerate(criterion.values))
+            if level == old or str(old) not in ranks:
+                continue
+            if len(texts) == 2 and not ranks[texts[0]] <= ranks[texts[1]]:
+                continue
+            if criterion.operator == "<" and ranks[level] == 0:
+                continue
+            if criterion.operator == ">" and ranks[level] == len(ranks) - 1:
+                continue
+            yield _turned(
+                criterion, texts, "threshold", roundness=0, distance=abs(ranks[level] - ranks[str(old)])
+            )
+
+
+def _moved_sets(criterion: Criterion, levels: tuple[str, ...]) -> Iterator[tuple[Criterion, Alternative]]:
+    written = tuple(str(value) for value in criterion.values)  # noqa: PD011
+    operator: Literal["in", "not in"] = "not in" if criterion.operator in {"not in", "!="} else "in"
+    as_set = replace(criterion, operator=operator)
+    for level in levels:
+        if level not in written:
+            yield _turned(as_set, (*written, level), "level_added", roundness=0, distance=1)
+        elif len(written) > 1:
+            rest = tuple(item for item in written if item != level)
+            yield _turned(as_set, rest, "level_removed", roundness=0, distance=1)
+
+
+def _turned(
+    criterion: Criterion,
+    values: tuple[Decimal | str | bool, ...],
+    kind: Literal["threshold", "level_added", "level_removed"],
+    *,
+    roundness: int,
+    distance: int,
+) -> tuple[Criterion, Alternative]:
+    turned = replace(criterion, values=values)
+    turned = replace(turned, text=format_criterion(turned))
+    return turned, Alternative(kind=kind, proposed=turned.text, roundness=roundness, distance=distance)
+
+
+# -- round numbers -----------------------------------------------------------------------------------------
+
+
+def make_steps(values: NDArray[np.float64], *, integer: bool = False) -> tuple[Decimal, ...]:
+    """Make the round numbers among which a threshold may move, inside the 2 to 98 % quantiles.
+
+    Parameters
+    ----------
+    values : ndarray
+        Known values of the attribute.
+    integer : bool, default=False
+        Whether only whole numbers make sense.
+
+    Returns
+    -------
+    tuple of Decimal
+        Ascending: all values if they are few whole numbers, else 1-2-5 numbers of every size joined with
+        an even 1-2-5 grid; at most 40.
+
+    Examples
+    --------
+    >>> [int(step) for step in make_steps(np.array([3.0, 1200.0] * 50))]
+    [5, 10, 20, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200]
+    """
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return ()
+    low, high = (float(x) for x in np.quantile(known, [0.02, 0.98], method="inverted_cdf"))
+    if integer and high - low <= 24:
+        return tuple(Decimal(number) for number in range(int(np.ceil(low)), int(np.floor(high)) + 1))
+    if high <= low:
+        return ()
+    found = set(_even(low, high)) | set(_sizes(low, high))
+    if integer:
+        found = {step for step in found if step == step.to_integral_value()}
+    roundest = sorted(found, key=lambda step: (rate_roundness(step), step))[:_MAX_STEPS]
+    return tuple(sorted(roundest))
+
+
+def _even(low: float, high: float) -> Iterator[Decimal]:
+    rough = (high - low) / 12
+    size = Decimal(10) ** int(np.floor(np.log10(rough)))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= Decimal(repr(rough)))
+    first = math.ceil(Decimal(repr(low)) / step)
+    last = math.floor(Decimal(repr(high)) / step)
+    for number in range(first, last + 1):
+        yield (number * step).normalize() + 0
+
+
+def _sizes(low: float, high: float) -> Iterator[Decimal]:
+    """Yield the 1-2-5 numbers of every power of ten inside, over at most six powers."""
+    if low <= 0 <= high:
+        yield Decimal(0)
+    largest = max(abs(low), abs(high))
+    top = int(np.floor(np.log10(largest)))
+    for power in range(top - 5, top + 1):
+        for factor in (1, 2, 5):
+            for sign in (1, -1):
+                number = sign * factor * Decimal(10) ** power
+                if low <= number <= high:
+                    yield number.normalize() + 0
+
+
+def rate_roundness(step: Decimal) -> int:
+    """Rate how round a number is: 0 for 1-2-5 numbers, 1 for other single digits, more for more digits."""
+    digits = step.normalize().as_tuple().digits
+    if not any(digits) or digits in {(1,), (2,), (5,)}:
+        return 0
+    if len(digits) == 1:
+        return 1
+    if digits in {(1, 2), (1, 5), (2, 5), (7, 5)}:
+        return 1
+    return 2 if len(digits) == 2 and digits[-1] == 5 else len(digits) + 1

@@ -1,0 +1,141 @@
+"""The leads as the engine sees them: two windows of time, one row per account, labels on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from leadml.leads import LeadTable, TimeSplit
+
+    Bits = NDArray[np.bool_]
+
+__all__ = ["UNKNOWN", "Windows", "find_windows", "read_labels", "select_evidence"]
+
+UNKNOWN, NO, YES = 0, 1, 2
+_DAYS_A_MONTH = 365.25 / 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Windows:
+    """Which leads are searched and which confirm.
+
+    Attributes
+    ----------
+    discover, confirm : ndarray of bool of shape (n_leads,)
+        Matured leads of either window, labelled or not.
+    discover_months, confirm_months : float or None
+        Length of the windows; None where the leads have no dates.
+    """
+
+    discover: Bits
+    confirm: Bits
+    discover_months: float | None
+    confirm_months: float | None
+
+
+def find_windows(targets: pd.DataFrame, split: TimeSplit, *, target: Literal["accepted", "won"]) -> Windows:
+    """Widen a split of labelled leads to all matured leads of the same time.
+
+    A split holds the leads whose label is known; how many leads a change moves, and how many of those have
+    no label, is counted on all of them.
+    """
+    start = pd.Series(targets["t0"].to_numpy())
+    mature = targets[f"{target}_mature"].to_numpy(bool) & start.notna().to_numpy()
+    dated = start.dtype.kind == "M"
+    if not split.confirm.any():
+        return Windows(
+            discover=mature,
+            confirm=np.zeros(len(start), bool),
+            discover_months=_months(start, mature) if dated else None,
+            confirm_months=None,
+        )
+    first, last = start[split.confirm].min(), start[split.confirm].max()
+    discover = mature & (start < first).to_numpy()
+    confirm = mature & ((start >= first) & (start <= last)).to_numpy()
+    return Windows(
+        discover=discover,
+        confirm=confirm,
+        discover_months=_months(start, discover) if dated else None,
+        confirm_months=_months(start, confirm) if dated else None,
+    )
+
+
+def _months(start: pd.Series[pd.Timestamp], rows: Bits) -> float | None:
+    if not rows.any():
+        return None
+    days = (start[rows].max().normalize() - start[rows].min().normalize()).days + 1
+    return float(days) / _DAYS_A_MONTH
+
+
+def select_evidence(table: LeadTable, targets: pd.DataFrame, windows: Windows, handed_over: Bits) -> Bits:
+    """Pick one row per account and window: five contacts of one company are one piece of evidence.
+
+    The pick looks at no label: a lead that the written definition hands over before one that it does not,
+    then the earliest, then the smallest id. Leads without an account count for themselves.
+    """
+    account = table.role("account")
+    used = windows.discover | windows.confirm
+    if account is None:
+        return used
+    keys = pd.DataFrame(
+        {
+            "account": account.astype("string").to_numpy(dtype=object),
+            "confirm": windows.confirm,
+            "other": ~handed_over,
+            "t0": targets["t0"].to_numpy(),
+            "id": _ids(table),
+        }
+    )
+    keys = keys[used & keys["account"].notna().to_numpy()]
+    keys = keys.sort_values(["account", "confirm", "other", "t0", "id"], kind="stable")
+    repeated = keys.index[keys.duplicated(["account", "confirm"]).to_numpy()]
+    evidence = used.copy()
+    evidence[repeated] = False
+    return evidence
+
+
+def _ids(table: LeadTable) -> NDArray[np.object_]:
+    ids = table.role("id")
+    if ids is None:
+        return np.arange(len(table.frame)).astype(object)
+    return ids.astype("string").fillna("").to_numpy(dtype=object)
+
+
+def read_labels(
+    table: LeadTable,
+    targets: pd.DataFrame,
+    *,
+    target: Literal["accepted", "won"],
+    rows: Bits,
+    handed_over: Bits,
+) -> NDArray[np.int8]:
+    """Read the labels of some leads: UNKNOWN, NO or YES; every other lead is UNKNOWN.
+
+    A deal that is still open after the window counts as not won where the definition hands the lead over.
+    Where it does not, nobody may ever have worked the lead: it needs a closed deal, a verdict or the date
+    of a handoff to be a label.
+    """
+    values = targets[target].to_numpy(np.float64)
+    mature = targets[f"{target}_mature"].to_numpy(bool)
+    known = rows & mature & ~np.isnan(values)
+    if target == "won":
+        known &= handed_over | _touched(table)
+    labels = np.zeros(len(values), np.int8)
+    labels[known] = np.where(values[known] > 0, YES, NO)
+    return labels
+
+
+def _touched(table: LeadTable) -> Bits:
+    found = np.zeros(len(table.frame), bool)
+    for role, settled in (("verdict", ["accepted", "rejected"]), ("outcome", ["won", "lost"])):
+        column = table.role(role)
+        if column is not None:
+            found |= column.isin(settled).to_numpy()
+    handed = table.role("handed_over")
+    return found if handed is None else found | handed.notna().to_numpy()
