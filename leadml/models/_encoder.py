@@ -30,7 +30,7 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
     Numbers stay numbers; booleans become 0 and 1; ordinals become the position of their level; the levels
     of a category become codes in the order of their smoothed share of positives, so that a tree can split
     them; levels of fewer than `min_count` leads share one code for "other", which also takes levels never
-    seen before. Missing stays missing (nan). Ones column per attribute keeps attributions additive.
+    seen before. Missing stays missing (nan). One column per attribute keeps attributions additive.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         Level of each code, empty for numbers and booleans.
     other_ : list of int
         Code of "other" in each column, -1 without one.
+    empty_ : list of bool
+        Columns without a value in `fit`; they are 0 whatever comes, for there is nothing to tell apart.
 
     Examples
     --------
@@ -101,6 +103,8 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
             self.kinds_.append(kind)
             self.levels_.append(declared)
             self.other_.append(other)
+        self.empty_ = [False] * len(self.kinds_)
+        self.empty_ = [bool(np.isnan(column).all()) for column in self._encode(frame).T]
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -117,7 +121,9 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
             Codes, missing as nan.
         """
         check_is_fitted(self)
-        frame = self._check(X, reset=False)
+        return self._encode(self._check(X, reset=False))
+
+    def _encode(self, frame: pd.DataFrame) -> NDArray[np.float32]:
         out = np.empty((len(frame), len(self.kinds_)), dtype=np.float32)
         for j, kind in enumerate(self.kinds_):
             column = frame.iloc[:, j]
@@ -127,6 +133,8 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
                 out[:, j] = _booleans(column)
             else:
                 out[:, j] = _codes(column, self.levels_[j], self.other_[j])
+            if self.empty_[j]:
+                out[:, j] = 0.0
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002 - scikit-learn's signature

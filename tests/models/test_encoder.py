@@ -96,3 +96,10 @@ def test_columns_keep_their_names():
     assert encoder.kinds_ == ["number", "boolean", "category"]
     assert LeadEncoder().fit(np.zeros((3, 2))).get_feature_names_out().tolist() == ["x0", "x1"]
     assert LeadEncoder().fit(pd.DataFrame({"x": pd.Series([1, None], dtype=object)})).kinds_ == ["number"]
+
+
+def test_a_column_that_was_empty_in_training_says_nothing_later():
+    frame = pd.DataFrame({"x": [np.nan, np.inf], "y": [1.0, 2.0]})
+    encoder = LeadEncoder(kinds={"x": "number", "y": "number"}).fit(frame)
+    assert encoder.empty_ == [True, False]
+    assert encoder.transform(pd.DataFrame({"x": [5.0, np.nan], "y": [1.0, np.nan]}))[:, 0].tolist() == [0, 0]
