@@ -21,6 +21,7 @@ from leadml.definitions._definition import (
     PointRule,
     PointScore,
     Prices,
+    points_scale,
 )
 from leadml.definitions._grammar import IDENTIFIER, RESERVED, read_criterion, read_number
 from leadml.errors import DefinitionError
@@ -60,6 +61,8 @@ _ATTRIBUTE = (
     "anchor",
     "window",
 )
+MAX_EXACT = 2**53
+"""Up to here every whole number is a float."""
 MAX_FADE_DAYS = 3650
 """Ten years: fading points are proved day by day."""
 _GROUPS = ("all_of", "any_of", "at_least", "of")
@@ -340,9 +343,13 @@ def _read_points(reader: _Reader, node: Node | None) -> tuple[PointScore, ...]:
         if rules is not None and not rules.items:
             reader.problems.add(value, f"{what}: expected at least one rule `{{when: …, points: …}}`.")
         read = [_read_point_rule(reader, rule, key.text) for rule in rules or ()]
-        scores.append(
-            PointScore(name=key.text, rules=tuple(rule for rule in read if rule is not None), line=key.line)
+        score = PointScore(
+            name=key.text, rules=tuple(rule for rule in read if rule is not None), line=key.line
         )
+        if sum(abs(rule.points) for rule in score.rules) * points_scale(score) > MAX_EXACT:
+            problems = f"{what}: too many digits to add the points up exactly."
+            reader.problems.add(key, f"{problems} Use fewer decimals or equal `fades_over`.")
+        scores.append(score)
     return tuple(scores)
 
 
@@ -367,14 +374,18 @@ def _read_fading(reader: _Reader, mapping: MappingNode, what: str) -> tuple[Deci
     age = reader.problems.text(age_node, f"{what}.age")
     if (over_node is None) != (age_node is None):
         reader.problems.add(mapping, f"{what}: `fades_over` and `age` belong together.")
-    if over is not None and over <= 0:
-        reader.problems.add(over_node, f"{what}.fades_over: expected a number above zero.")
-    numbers = [name for name, attribute in reader.attributes.items() if attribute.is_numeric]
-    if age is not None and age not in numbers:
+    if over is not None and (over != over.to_integral_value() or not 1 <= over <= MAX_FADE_DAYS):
+        reader.problems.add(
+            over_node, f"{what}.fades_over: expected whole days from 1 to {MAX_FADE_DAYS}, got {over}."
+        )
+        return None, None
+    ages = [name for name, attribute in reader.attributes.items() if attribute.type == "integer"]
+    if age is not None and age not in ages:
         reader.problems.add(
             age_node,
-            f"{what}.age: expected the name of a number attribute, got {age!r}.{suggest(age, numbers)}",
+            f"{what}.age: expected the name of an integer attribute, got {age!r}.{suggest(age, ages)}",
         )
+        return None, None
     return over, age
 
 

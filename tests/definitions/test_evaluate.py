@@ -198,4 +198,4 @@ def test_ordered_categories_compare_by_the_levels_of_the_definition(definition, 
 
 
 def test_a_threshold_keeps_its_decimal(definition):
-    assert definition.criterion("hot.purchase_timeframe").values == (Decimal(6),)
+    assert definition.criterion("hot.purchase_timeframe").values == (Decimal(6),)  # noqa: PD011
