@@ -1,4 +1,4 @@
-"""The closed loop as a table: contract, readers, verdicts and outcomes, targets, synthetic leads.
+"""The closed loop as a table: contract, readers, verdicts and outcomes, targets, audit, synthetic leads.
 
 Names are loaded when first used: reading a contract needs no pandas.
 """
@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from leadml.leads._audit import audit_leads
+    from leadml.leads._batches import LeadBatch, LeadStream, open_leads
     from leadml.leads._contract import Column, Contract, Table, load_contract, parse_contract
     from leadml.leads._demo import (
         DEMO_CONTRACT,
@@ -20,16 +22,21 @@ if TYPE_CHECKING:
         write_synthetic_leads,
     )
     from leadml.leads._export import write_leads, write_quarantine
+    from leadml.leads._finding import AuditFinding, AuditReport
     from leadml.leads._read import read_leads
     from leadml.leads._table import LeadTable, Manifest
     from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
     from leadml.leads._world import SyntheticWorld
 
 _HOMES = {
+    "AuditFinding": "_finding",
+    "AuditReport": "_finding",
     "Column": "_contract",
     "Contract": "_contract",
     "DEMO_CONTRACT": "_demo",
     "DEMO_DEFINITION": "_demo",
+    "LeadBatch": "_batches",
+    "LeadStream": "_batches",
     "LeadTable": "_table",
     "Manifest": "_table",
     "SyntheticLeads": "_demo",
@@ -37,9 +44,11 @@ _HOMES = {
     "SyntheticWorld": "_world",
     "Table": "_contract",
     "TimeSplit": "_targets",
+    "audit_leads": "_audit",
     "compute_targets": "_targets",
     "generate_leads": "_demo",
     "load_contract": "_contract",
+    "open_leads": "_batches",
     "parse_contract": "_contract",
     "read_leads": "_read",
     "render_demo_definition": "_demo",
@@ -53,8 +62,12 @@ _HOMES = {
 __all__ = [
     "DEMO_CONTRACT",
     "DEMO_DEFINITION",
+    "AuditFinding",
+    "AuditReport",
     "Column",
     "Contract",
+    "LeadBatch",
+    "LeadStream",
     "LeadTable",
     "Manifest",
     "SyntheticLeads",
@@ -62,9 +75,11 @@ __all__ = [
     "SyntheticWorld",
     "Table",
     "TimeSplit",
+    "audit_leads",
     "compute_targets",
     "generate_leads",
     "load_contract",
+    "open_leads",
     "parse_contract",
     "read_leads",
     "render_demo_definition",

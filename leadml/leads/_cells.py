@@ -161,7 +161,7 @@ def _label_reader(column: Column) -> Callable[[str], object]:
     rest = "pending" if column.role == "verdict" else "open"
 
     def read(text: str) -> object:
-        value = meaning.get(text.strip())
+        value = meaning.get(text.strip(), meaning.get("*"))
         if value is not None:
             return value
         return _Broken("value") if column.otherwise == "quarantine" else _Unlisted(rest)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RawTable", "read_table"]
 
+LINE = "#line"  # `from: leads.#line`: the line itself names a lead in an export without ids
 ISO_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f",)
 ISO_ZONE_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f%z",)
 
@@ -83,17 +84,21 @@ def read_table(table: Table, path: Path, *, wanted: Sequence[str], optional: Seq
     LeadsError
         If the file as a whole is not what the contract says: header, encoding, a column that is not there.
     """
-    wanted = list(dict.fromkeys(wanted))
+    named = [name for name in dict.fromkeys(wanted) if name != LINE]
     try:
         if table.format == "parquet":
-            return _read_parquet(table, path, wanted, frozenset(optional))
-        with _opened(path) as stream:
-            return _read_csv(table, path, stream, wanted, frozenset(optional))
+            raw = _read_parquet(table, path, named, frozenset(optional))
+        else:
+            with _opened(path) as stream:
+                raw = _read_csv(table, path, stream, named, frozenset(optional))
     except OSError as error:
         if isinstance(error, InputMissingError):
             raise
         reason = (error.strerror or type(error).__name__).lower()
         raise InputMissingError(f"{path}: cannot read table {table.name!r}: {reason}.") from error
+    if LINE in wanted:
+        raw.columns[LINE] = np.array([str(line) for line in raw.lines.tolist()], dtype=object)
+    return raw
 
 
 @contextmanager
@@ -185,8 +190,8 @@ def _refuse_unreadable(table: Table, path: Path, n_kept: int, rejects: list[Reje
 
 
 def _read_parquet(table: Table, path: Path, wanted: list[str], optional: frozenset[str]) -> RawTable:
-    import pyarrow as pa  # noqa: PLC0415 - CSV contracts need no Arrow
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
@@ -211,7 +216,7 @@ def _read_parquet(table: Table, path: Path, wanted: list[str], optional: frozens
 
 def _texts(column: Any) -> tuple[np.ndarray[Any, np.dtype[np.object_]], tuple[str, ...]]:
     """Write typed values as texts that read back to exactly the same values."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     kind = column.type
     if pa.types.is_dictionary(kind):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._table import LeadTable
 
-__all__ = ["TimeSplit", "compute_targets", "split_periods", "target_windows"]
+__all__ = ["TimeSplit", "compute_targets", "naive", "split_periods", "start_of", "target_windows"]
 
 Target = Literal["accepted", "won"]
 _N_BLOCKS = 5
@@ -52,7 +52,7 @@ def compute_targets(table: LeadTable, *, as_of: dt.date | None = None) -> pd.Dat
     as_of = as_of or table.as_of
     windows = target_windows(table)
     n = len(table.frame)
-    t0 = _start(table)
+    t0 = start_of(table)
     dated = t0.dtype.kind == "M"
     age = _age_days(t0, as_of) if dated else pd.Series(np.full(n, np.nan))
     worked = _worked(table)
@@ -92,14 +92,14 @@ def target_windows(table: LeadTable) -> dict[str, int | None]:
 
 def _lag_point(table: LeadTable, role: str, label: str, values: tuple[str, ...]) -> int | None:
     ended, labels = table.role(role), table.role(label)
-    start = _start(table)
+    start = start_of(table)
     if ended is None or labels is None or start.dtype.kind != "M":
         return None
     known = labels.isin(values).to_numpy() & ended.notna().to_numpy() & start.notna().to_numpy()
     oldest = (start <= start.median()).to_numpy()
     if not (known & oldest).any():
         return None
-    lag = (_naive(ended) - start).dt.total_seconds().to_numpy() / 86_400.0
+    lag = (naive(ended) - start).dt.total_seconds().to_numpy() / 86_400.0
     point = float(np.quantile(np.maximum(lag[known & oldest], 0.0), 0.9))
     return max(_SHORTEST, int(np.ceil(point)))
 
@@ -242,20 +242,20 @@ def _span(periods: tuple[str, ...]) -> str:
     return periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
 
 
-def _naive(values: pd.Series[Any]) -> pd.Series[Any]:
+def naive(values: pd.Series[Any]) -> pd.Series[Any]:
     naive: pd.Series[Any] = values.dt.tz_localize(None) if values.dt.tz is not None else values
     return naive
 
 
-def _start(table: LeadTable) -> pd.Series[Any]:
+def start_of(table: LeadTable) -> pd.Series[Any]:
     """Return when each lead begins to count: handed over, else created, else its place in the file."""
     created, handed = table.role("created"), table.role("handed_over")
     if handed is not None and created is not None and created.dtype.kind != "f":
-        return _naive(handed).fillna(_naive(created))
+        return naive(handed).fillna(naive(created))
     if created is not None:
-        return created if created.dtype.kind == "f" else _naive(created)
+        return created if created.dtype.kind == "f" else naive(created)
     if handed is not None:
-        return _naive(handed)
+        return naive(handed)
     return pd.Series(np.arange(len(table.frame), dtype=np.float64))
 
 
@@ -300,7 +300,7 @@ def _won(
     won, lost = (outcome == "won").to_numpy(), (outcome == "lost").to_numpy()
     late = np.zeros(n, dtype=bool)
     if closed is not None and window is not None and start.dtype.kind == "M":
-        lag = (_naive(closed).dt.normalize() - start.dt.normalize()).dt.days.to_numpy(dtype=np.float64)
+        lag = (naive(closed).dt.normalize() - start.dt.normalize()).dt.days.to_numpy(dtype=np.float64)
         late = won & (lag > window)
     overdue = ~won & ~lost & (age >= window) if window is not None else np.zeros(n, dtype=bool)
     values = np.select([won & ~late, lost | late | overdue], [1.0, 0.0], default=np.nan)
@@ -317,7 +317,7 @@ def _numbers(table: LeadTable, role: str) -> NDArray[np.float64]:
     values = table.role(role)
     if values is None:
         return np.full(len(table.frame), np.nan)
-    return values.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(values.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 
 def _periods(start: pd.Series[Any]) -> NDArray[np.object_]:

@@ -1,0 +1,53 @@
+"""The audit of the closed loop: what would mislead a model or a reader, found from the data alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leadml.leads._audit_labels import audit_labels
+from leadml.leads._audit_leaks import audit_leaks
+from leadml.leads._audit_time import audit_time
+from leadml.leads._audit_values import audit_values
+from leadml.leads._finding import AuditFinding, AuditReport, sort_findings
+from leadml.leads._targets import compute_targets
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from leadml.leads._table import LeadTable
+
+__all__ = ["AuditFinding", "AuditReport", "audit_leads"]
+
+
+def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditReport:
+    """Look for what would mislead: leaks, censoring, batches, markers of missing, contradicting labels.
+
+    No column name is built in; every finding rests on values, dates and labels and carries its numbers.
+
+    Parameters
+    ----------
+    table : LeadTable
+        The leads.
+    as_of : date, optional
+        The day to which ages are counted, by default the table's.
+
+    Returns
+    -------
+    AuditReport
+
+    Examples
+    --------
+    >>> from leadml.leads import generate_leads
+    >>> table, _ = generate_leads(2000, random_state=0)
+    >>> audit_leads(table).columns("leakage_single_column")
+    ()
+    """
+    targets = compute_targets(table, as_of=as_of)
+    findings: list[AuditFinding] = []
+    findings += audit_leaks(table, targets)
+    findings += audit_values(table)
+    findings += audit_time(table, targets)
+    findings += audit_labels(table, targets)
+    return AuditReport(
+        findings=sort_findings(findings), n_leads=len(table.frame), n_columns=len(table.frame.columns)
+    )

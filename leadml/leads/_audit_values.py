@@ -1,0 +1,294 @@
+"""Values that are not what they seem: markers of missing, variants, entities, constants, copies."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from leadml.leads._finding import AuditFinding, share, show_level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from leadml.leads._contract import Column
+    from leadml.leads._table import LeadTable
+
+__all__ = ["audit_values", "looks_missing"]
+
+_NO_VALUE = (
+    "select selectone pleaseselect na none null nil nan unknown unk undefined unspecified notspecified"
+    " notavailable notapplicable notprovided notgiven missing blank empty tbd todo value ref div0 noanswer"
+    " noresponse nodata noinfo keineangabe unbekannt inconnu desconocido dontknow notset notknown x xx xxx"
+    " nonexistent"
+)
+_MARKERS = frozenset(_NO_VALUE.split())
+_HASH_ERRORS = frozenset({"#value!", "#ref!", "#div/0!", "#name?", "#num!", "#n/a", "#null!"})
+_PLACEHOLDER = re.compile(
+    r"\b(example|sample|dummy|placeholder|lorem|test|asdf+|qwerty|contact us|your (title|company))\b",
+    re.IGNORECASE,
+)
+_ENTITY = re.compile(r"&(#\d+|#x[0-9a-fA-F]+|[a-zA-Z]{2,8});")
+_SENTINELS = frozenset(
+    {-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0}
+)
+
+
+def looks_missing(text: str) -> bool:
+    """Say whether a word is commonly written where there is no value.
+
+    Examples
+    --------
+    >>> [looks_missing(word) for word in ("Select", "N/A", "#VALUE!", "Web")]
+    [True, True, True, False]
+    """
+    stripped = text.strip().lower()
+    if stripped in _HASH_ERRORS or (stripped != "" and re.fullmatch(r"[-–—.?_*\s]+", stripped)):
+        return True
+    return re.sub(r"[^a-z0-9]", "", stripped) in _MARKERS
+
+
+def audit_values(table: LeadTable) -> Iterator[AuditFinding]:
+    """Yield findings about single columns' values and about columns and leads that repeat each other."""
+    attributes = [column for column in table.contract.columns if column.role == "attribute"]
+    for column in attributes:
+        values = table.frame[column.name]
+        if len(values) and len(values.drop_duplicates()) == 1:
+            yield AuditFinding(
+                code="constant_column",
+                severity="note",
+                column=column.name,
+                message="has one and the same value in every lead; it can tell nothing.",
+                evidence={"n": len(values), "missing": bool(values.isna().all())},
+            )
+        elif isinstance(values.dtype, pd.CategoricalDtype):
+            yield from _texts(column, values)
+        elif pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            yield from _numbers(column, values)
+    yield from _copies(table, attributes)
+    yield from _repeated_leads(table, attributes)
+
+
+def _texts(column: Column, values: pd.Series[Any]) -> Iterator[AuditFinding]:
+    sizes = values.value_counts()
+    sizes = sizes[sizes > 0]
+    counts = {str(level): int(count) for level, count in sizes.items()}
+    n = len(values)
+    yield from _markers(column, counts, n)
+    entities = {level: count for level, count in counts.items() if _ENTITY.search(level)}
+    if entities:
+        yield AuditFinding(
+            code="html_entities",
+            severity="note",
+            column=column.name,
+            message=f"{sum(entities.values()):,} leads carry HTML entities ({_levels(entities)}):"
+            " two spellings of one value.",
+            evidence={"n": sum(entities.values()), "levels": len(entities)},
+        )
+    variants = _variants(counts)
+    if variants:
+        shown = "; ".join(
+            " = ".join(show_level(each, counts[each]) for each in group) for group in variants[:3]
+        )
+        yield AuditFinding(
+            code="level_variants",
+            severity="warning",
+            column=column.name,
+            message=f"{len(variants)} values are spelled in several ways ({shown}): they count as different.",
+            evidence={
+                "groups": len(variants),
+                "n": sum(counts[each] for group in variants for each in group[1:]),
+            },
+        )
+    yield from _wrong_kind(column, counts, n)
+
+
+def _markers(column: Column, counts: dict[str, int], n: int) -> Iterator[AuditFinding]:
+    markers = {
+        level: count for level, count in counts.items() if looks_missing(level) and level not in column.levels
+    }
+    placeholders = {
+        level: count for level, count in counts.items() if level not in markers and _PLACEHOLDER.search(level)
+    }
+    for code, found, what in (
+        ("missing_marker", markers, "no value"),
+        ("placeholder_value", placeholders, "a placeholder"),
+    ):
+        if found:
+            total = sum(found.values())
+            yield AuditFinding(
+                code=code,
+                severity="warning" if total >= 0.001 * n else "note",
+                column=column.name,
+                message=f"{total:,} leads say {_levels(found)}: probably {what}. If so, declare it in"
+                " `missing`.",
+                evidence={
+                    "n": total,
+                    "share": round(total / n, 4),
+                    "values": sorted(show_level(each, found[each]) for each in found)[:10],
+                },
+            )
+
+
+def _levels(counts: dict[str, int]) -> str:
+    top = sorted(counts, key=lambda level: (-counts[level], level))[:3]
+    shown = ", ".join(repr(show_level(level, counts[level])) for level in top)
+    return shown + (", …" if len(counts) > 3 else "")
+
+
+def _variants(counts: dict[str, int]) -> list[list[str]]:
+    """Group levels that differ only in case, punctuation, spaces or HTML entities."""
+    groups: dict[str, list[str]] = {}
+    for level in sorted(counts, key=lambda level: (-counts[level], level)):
+        plain = html.unescape(level).casefold().replace("&", "and")
+        key = "".join(char for char in plain if char.isalnum())
+        if key:
+            groups.setdefault(key, []).append(level)
+    found = [group for group in groups.values() if len(group) > 1]
+    return sorted(found, key=lambda group: -sum(counts[each] for each in group))
+
+
+def _wrong_kind(column: Column, counts: dict[str, int], n: int) -> Iterator[AuditFinding]:
+    known = sum(counts.values())
+    if column.type != "category" or known < 20:
+        return
+    numeric = sum(count for level, count in counts.items() if re.fullmatch(r"-?[\d.,]*\d", level.strip()))
+    if len(counts) > 12 and numeric >= 0.95 * known:
+        yield AuditFinding(
+            code="number_as_text",
+            severity="warning",
+            column=column.name,
+            message=f"{share(numeric / known)} of its values are numbers, read as words: their order is"
+            " lost.",
+            evidence={"n": numeric, "distinct": len(counts)},
+        )
+    elif len(counts) > 0.9 * known:
+        yield AuditFinding(
+            code="identifier_as_attribute",
+            severity="warning",
+            column=column.name,
+            message=f"nearly every lead has its own value ({len(counts):,} in {known:,}): a name or an"
+            " identifier, not an attribute.",
+            evidence={"distinct": len(counts), "n": n},
+        )
+
+
+def _numbers(column: Column, values: pd.Series[Any]) -> Iterator[AuditFinding]:
+    numbers = values.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = numbers[~np.isnan(numbers)]
+    if len(numbers) < 20:
+        return
+    yield from _sentinels(column, numbers)
+    whole = numbers[numbers == np.floor(numbers)]
+    dates = (whole > 19000101) & (whole < 21001231) & (whole // 100 % 100 <= 12) & (whole % 100 <= 31)
+    if len(whole) == len(numbers) and dates.mean() > 0.95:
+        yield AuditFinding(
+            code="date_as_number",
+            severity="warning",
+            column=column.name,
+            message="its numbers are dates (year, month, day run together). Read it as `type: date` with"
+            ' format "%Y%m%d".',
+            evidence={"n": int(dates.sum())},
+        )
+    zero = float((numbers == 0).mean())
+    rest = numbers[numbers != 0]
+    if zero >= 0.2 and len(rest) >= 5 and np.abs(rest).min() >= 50 and rest.min() > 0:
+        yield AuditFinding(
+            code="zero_may_mean_missing",
+            severity="warning",
+            column=column.name,
+            message=f"{share(zero)} are 0 and the smallest other value is {rest.min():g}: 0 probably"
+            " means that"
+            ' nothing was entered. If so, declare `missing: ["0"]`.',
+            evidence={"zero": round(zero, 4), "smallest": float(rest.min())},
+        )
+
+
+def _sentinels(column: Column, numbers: np.ndarray[Any, Any]) -> Iterator[AuditFinding]:
+    distinct, counts = np.unique(numbers, return_counts=True)
+    for place in (0, len(distinct) - 1):
+        value = float(distinct[place])
+        others = np.delete(distinct, place)
+        if value not in _SENTINELS or len(others) < 2 or counts[place] < max(3, 0.002 * len(numbers)):
+            continue
+        far = (
+            value < 0 <= others.min()
+            if place == 0
+            else value > 3 * np.quantile(np.repeat(distinct[:-1], counts[:-1]), 0.99)
+        )
+        if far:
+            yield AuditFinding(
+                code="missing_marker",
+                severity="warning",
+                column=column.name,
+                message=f"{int(counts[place]):,} leads say {value:g}, far from all other values: probably no"
+                f' value. If so, declare `missing: ["{value:g}"]`.',
+                evidence={
+                    "n": int(counts[place]),
+                    "share": round(float(counts[place] / len(numbers)), 4),
+                    "values": [f"{value:g}"],
+                },
+            )
+
+
+def _copies(table: LeadTable, attributes: list[Column]) -> Iterator[AuditFinding]:
+    """Yield columns that say the same as an earlier one, word for word or value for value."""
+    seen: dict[int, list[str]] = {}
+    frame = table.frame
+    for column in attributes:
+        codes, distinct = pd.factorize(frame[column.name], use_na_sentinel=True)
+        if len(distinct) < 2:
+            continue
+        key = hash(codes.tobytes())
+        for earlier in seen.get(key, []):
+            yield AuditFinding(
+                code="duplicate_column",
+                severity="warning",
+                column=column.name,
+                message=f"says the same as {earlier!r} in every lead. Keep one.",
+                evidence={"same_as": earlier, "distinct": len(distinct)},
+            )
+            break
+        seen.setdefault(key, []).append(column.name)
+
+
+def _repeated_leads(table: LeadTable, attributes: list[Column]) -> Iterator[AuditFinding]:
+    """Yield a warning if identical leads are far more frequent than chance makes them."""
+    names = [column.name for column in attributes]
+    n = len(table.frame)
+    if len(names) < 3 or n < 20:
+        return
+    log_chance = 0.0
+    keys = np.zeros(n, dtype=np.uint64)
+    for name in names:
+        codes, _ = pd.factorize(table.frame[name], use_na_sentinel=False)
+        shares = np.bincount(codes) / n
+        log_chance += float(np.log((shares**2).sum()))
+        mixed = (codes.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+        keys = (keys * np.uint64(6364136223846793005)) ^ (mixed ^ (mixed >> np.uint64(29)))
+    _, place, whole = np.unique(keys, return_inverse=True, return_counts=True)
+    sizes = whole.astype(np.float64)
+    labels = [table.role(role) for role in ("verdict", "outcome")]
+    answers = pd.DataFrame(
+        {"key": place} | {str(at): each for at, each in enumerate(labels) if each is not None}
+    )
+    pairs = float((sizes * (sizes - 1) / 2).sum())
+    expected = n * (n - 1) / 2 * float(np.exp(log_chance))
+    repeated = int((sizes[sizes > 1] - 1).sum())
+    if repeated >= max(5, 0.002 * n) and expected < 1.0 and pairs > 20 * expected:
+        yield AuditFinding(
+            code="duplicate_leads",
+            severity="warning",
+            column=None,
+            message=f"{repeated:,} leads repeat another one in all {len(names)} attributes; by chance there"
+            f" would be {expected:.2g} such pairs. On both sides of a split they make a model look better.",
+            evidence={
+                "n": repeated,
+                "n_same_label": int(answers.duplicated().sum()),
+                "share": round(repeated / n, 4),
+                "expected_pairs": expected,
+            },
+        )
