@@ -93,7 +93,7 @@ def compare(
     if json:
         print_json(result.to_dict())
     else:
-        print(result.comparison)
+        print(result)
     finish(quarantined=result.table.manifest.quarantined)
 
 

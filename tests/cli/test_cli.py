@@ -1,0 +1,336 @@
+"""The commands as a user or a scheduler runs them: words, JSON shapes, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from leadml.__main__ import main
+
+DEFINITION = """
+name: small
+version: 2026.1
+review_by: 2099-12-31
+owners: {marketing: Head of Marketing, sales: Head of Sales}
+meaning: Which leads go to Sales.
+attributes:
+  employees: {type: integer, unit: people, dimension: size, known_at: capture, steps: [10, 50, 100]}
+classes:
+  - {name: hot, meaning: Large enough., all_of: [employees >= 50]}
+  - {name: cold, meaning: The others., otherwise: true}
+handoff: [hot]
+"""
+
+CONTRACT = """
+name: small
+tables:
+  leads: {path: leads.csv, format: csv, delimiter: ",", encoding: utf-8}
+columns:
+  lead_id: {from: leads.Id, role: id}
+  created_on: {from: leads.Created, role: created, type: date, format: "%Y-%m-%d"}
+  employees: {from: leads.Employees, role: attribute, type: integer}
+  email: {from: leads.Email, role: personal}
+  verdict: {from: leads.Verdict, role: verdict, accepted: ["yes"], rejected: ["no"]}
+windows: {verdict: 30 days}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "definition.yaml").write_text(DEFINITION)
+    (tmp_path / "contract.yaml").write_text(CONTRACT)
+    rows = ["Id,Created,Employees,Email,Verdict"]
+    rows += [
+        f"{i},2025-{1 + i // 28:02d}-{1 + i % 28:02d},{10 * (1 + i % 12)},p{i}@example.org,{('yes', 'no', '')[i % 3]}"
+        for i in range(300)
+    ]
+    (tmp_path / "leads.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run one command in this process; return its exit code, output and messages."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["leadml", *map(str, words)])
+        code = main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+    return call
+
+
+def damage(folder, line, text):
+    lines = (folder / "leads.csv").read_text().splitlines()
+    lines[line - 1] = text
+    (folder / "leads.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_help_names_every_command(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("demo", "run", "lint", "ingest", "audit", "train", "compare", "propose", "score"):
+        assert command in out
+        assert run(command, "--help")[0] == 0
+
+
+def test_the_version_is_printed(run):
+    code, out, _ = run("--version")
+    assert (code, out.startswith("leadml ")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nothing",),
+        ("lint",),
+        ("lint", "a.yaml", "--colour", "red"),
+        ("score", "contract.yaml"),
+        ("lint", "definition.yaml", "--as-of", "1.4.2026"),
+    ],
+)
+def test_wrong_usage_is_64(run, folder, monkeypatch, words):
+    monkeypatch.chdir(folder)
+    code, out, err = run(*words)
+    assert (code, out) == (64, "")
+    assert err
+
+
+def test_a_clean_definition_is_0_and_a_finding_is_1(run, folder):
+    definition = folder / "definition.yaml"
+    assert run("lint", definition, "--as-of", "2026-01-01")[0] == 0
+    definition.write_text(DEFINITION.replace("employees >= 50", "strong interest"))
+    code, out, _ = run("lint", definition, "--as-of", "2026-01-01")
+    assert code == 1
+    assert "strong interest" in out
+    code, out, _ = run("lint", definition, "--as-of", "2026-01-01", "--json")
+    document = json.loads(out)
+    assert code == 1
+    assert set(document) == {"findings"}
+    for finding in document["findings"]:
+        assert set(finding) == {"code", "severity", "line", "criterion", "message", "fix", "witness"}
+
+
+def test_a_definition_is_checked_against_the_leads_columns(run, folder):
+    definition = folder / "definition.yaml"
+    definition.write_text(DEFINITION.replace("employees", "staff"))
+    code, out, _ = run("lint", definition, "--contract", folder / "contract.yaml", "--as-of", "2026-01-01")
+    assert code == 1
+    assert "staff" in out
+
+
+def test_a_broken_definition_is_65_with_every_finding(run, folder):
+    (folder / "definition.yaml").write_text(
+        DEFINITION.replace("owners", "ownres").replace("handoff: [hot]", "handoff: [warm]")
+    )
+    code, out, err = run("lint", folder / "definition.yaml")
+    assert (code, out) == (65, "")
+    assert "Did you mean 'owners'?" in err
+    assert "warm" in err
+
+
+def test_a_missing_file_is_66(run, folder):
+    code, _, err = run("lint", folder / "no.yaml")
+    assert code == 66
+    assert "cannot read this definition" in err
+
+
+def test_ingest_accounts_for_every_row(run, folder):
+    damage(folder, 5, "4,2025-01-05,many,x@example.org,yes")
+    damage(folder, 9, (folder / "leads.csv").read_text().splitlines()[7])
+    code, out, _ = run(
+        "ingest",
+        folder / "contract.yaml",
+        "--output",
+        folder / "kept.csv",
+        "--quarantine",
+        folder / "q.csv",
+        "--json",
+    )
+    document = json.loads(out)
+    assert code == 3
+    assert document["rows"] == {"read": 300, "kept": 298, "quarantined": 1, "duplicates": 1}
+    assert document["quarantine"] == [
+        {"table": "leads", "line": 5, "column": "employees", "rule": document["quarantine"][0]["rule"]}
+    ]
+    kept = pd.read_csv(folder / "kept.csv")
+    assert list(kept.columns) == ["lead_id", "created_on", "employees", "verdict"]
+    assert len(kept) == 298
+    assert "many" not in (folder / "q.csv").read_text()
+    code, out, _ = run("ingest", folder / "contract.yaml", "--output", folder / "kept.csv")
+    assert "300 rows read = 298 kept + 1 quarantined + 1 duplicates" in out
+
+
+def test_too_many_damaged_rows_publish_nothing(run, folder):
+    for line in range(2, 60):
+        damage(folder, line, f"{line},2025-01-05,many,x@example.org,yes")
+    code, out, err = run(
+        "ingest", folder / "contract.yaml", "--output", folder / "kept.csv", "--quarantine", folder / "q.csv"
+    )
+    assert (code, out) == (4, "")
+    assert not (folder / "kept.csv").exists()
+    assert len((folder / "q.csv").read_text().splitlines()) == 59
+    assert "listed in" in err
+
+
+def test_the_audit_says_what_it_looked_for(run, folder):
+    code, out, _ = run("audit", folder / "contract.yaml", "--json")
+    document = json.loads(out)
+    assert code in {0, 1}
+    for finding in document["findings"]:
+        assert {"code", "severity", "column", "message", "evidence"} <= set(finding)
+    assert run("audit", folder / "contract.yaml")[0] == code
+
+
+def test_propose_prints_the_documented_shape(run, folder):
+    code, out, _ = run(
+        "propose", folder / "definition.yaml", "--contract", folder / "contract.yaml", "--maximise", "accepted",
+        "--output", folder / "found", "--json",
+    )  # fmt: skip
+    document = json.loads(out)
+    assert code == 0
+    assert (document["definition"], document["version"]) == ("small", "2026.1")
+    assert {"proposals", "promising", "kept", "explore", "models"} <= set(document)
+    metrics = {"auc", "auc_low", "auc_high", "log_loss", "log_loss_constant", "brier", "calibration_slope"}
+    for model in document["models"].values():
+        assert metrics | {"calibration_intercept", "n_train", "n_test"} <= set(model)
+    assert document["proposals"] == []
+    assert [kept["criterion"] for kept in document["kept"]] == ["hot.employees"]
+    assert {"criterion", "reason", "n_changed", "detectable"} <= set(document["kept"][0])
+    assert json.loads((folder / "found" / "proposals.json").read_text())["proposals"] == []
+
+
+def test_a_wrong_goal_is_refused(run, folder):
+    code, _, err = run(
+        "propose", folder / "definition.yaml", "--contract", folder / "contract.yaml", "--maximise", "f1"
+    )
+    assert code == 65
+    assert "expected net_value, accepted or won" in err
+
+
+def test_compare_shows_every_criterion(run, folder):
+    code, out, _ = run("compare", folder / "definition.yaml", "--contract", folder / "contract.yaml")
+    assert code == 0
+    assert "employees" in out
+    code, out, _ = run(
+        "compare", folder / "definition.yaml", "--contract", folder / "contract.yaml", "--json"
+    )
+    assert {row["criterion"] for row in json.loads(out)["criteria"]} == {"hot.employees"}
+
+
+def test_train_then_score_a_new_file(run, folder):
+    bundle = folder / "small.leadml-bundle"
+    words = (folder / "contract.yaml", "--definition", folder / "definition.yaml")
+    code, out, _ = run("train", *words, "--output", bundle)
+    assert code == 0
+    assert "sha256" in out
+    code, out, _ = run("train", *words, "--output", bundle, "--json")
+    assert len(json.loads(out)["bundle"]["sha256"]) == 64
+    (folder / "new.csv").write_text(
+        "Id,Created,Employees,Email\nn1,2026-01-01,60,a@example.org\nn2,2026-01-02,20,b@example.org\n"
+    )
+    code, out, _ = run(
+        "score", *words, "--bundle", bundle, "--leads", folder / "new.csv", "--output", folder / "scores.csv"
+    )
+    assert code == 0
+    scores = pd.read_csv(folder / "scores.csv")
+    assert list(scores.columns) == [
+        "lead_id", "lead_class", "probability_accepted", "probability_won", "reasons", "definition_version", "bundle",
+    ]  # fmt: skip
+    assert list(scores["lead_class"]) == ["hot", "cold"]
+    assert scores["reasons"][1] == "fails employees >= 50"
+    code, out, _ = run(
+        "score",
+        *words,
+        "--bundle",
+        bundle,
+        "--leads",
+        folder / "new.csv",
+        "--output",
+        folder / "scores.csv",
+        "--json",
+    )
+    assert json.loads(out)["rows"]["read"] == 2
+    bundle.write_bytes(bundle.read_bytes()[:-10])
+    code, _, err = run(
+        "score", *words, "--bundle", bundle, "--leads", folder / "new.csv", "--output", folder / "scores.csv"
+    )
+    assert code == 78
+    assert err
+
+
+def test_run_writes_the_packet_and_says_what_comes_next(run, folder):
+    (folder / "question.yaml").write_text(
+        "question: Is 50 right?\ndefinition: definition.yaml\ncontract: contract.yaml\n"
+        "targets: [accepted]\ngoal: {maximise: accepted}\n"
+    )
+    code, out, err = run("run", folder / "question.yaml", "--output", folder / "out")
+    assert (code, err) == (0, "")
+    for name in (
+        "packet.html",
+        "proposals.json",
+        "proposals.md",
+        "result.json",
+        "scores.csv",
+        "model.leadml-bundle",
+    ):
+        assert (folder / "out" / name).stat().st_size > 0
+    assert "open the packet" in out
+    for path in (folder / "out").rglob("*"):
+        if path.is_file():
+            assert b"@example.org" not in path.read_bytes(), path
+
+
+def test_an_internal_error_is_one_line_without_the_leads_data(run, folder, monkeypatch):
+    import leadml.definitions
+
+    def broken(_path):
+        raise KeyError("anna@example.org")
+
+    monkeypatch.setattr(leadml.definitions, "load_definition", broken)
+    code, out, err = run("lint", folder / "definition.yaml")
+    assert (code, out) == (70, "")
+    assert "KeyError in leadml" in err
+    assert "anna" not in err
+
+
+def test_an_interrupted_command_is_130(run, folder, monkeypatch):
+    import leadml.definitions
+
+    def interrupted(_path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(leadml.definitions, "load_definition", interrupted)
+    assert run("lint", folder / "definition.yaml")[0] == 130
+
+
+@pytest.mark.parametrize("words", [["--help"], ["lint", "DEFINITION"]])
+def test_help_and_lint_load_nothing_heavy(folder, words):
+    words = [str(folder / "definition.yaml") if word == "DEFINITION" else word for word in words]
+    program = (
+        "import sys; sys.argv = ['leadml', *sys.argv[1:]]\n"
+        "from leadml.__main__ import main\n"
+        "code = main()\n"
+        "heavy = {'pandas', 'numpy', 'sklearn', 'mlflow', 'shap', 'matplotlib', 'scipy', 'pyarrow'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_module_runs_as_a_command_without_a_home(folder):
+    environment = {name: value for name, value in os.environ.items() if name not in {"HOME", "TERM"}}
+    done = subprocess.run(
+        [sys.executable, "-m", "leadml", "lint", str(folder / "definition.yaml")],
+        capture_output=True, text=True, check=False, env=environment, cwd=Path("/"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
