@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadml.errors import InputMissingError, LockedError, OutputError
+from leadml.errors import InputMissingError, LeadmlError, LockedError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def replaced_file(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     except OSError as error:
-        if isinstance(error, OutputError):
+        if isinstance(error, LeadmlError):  # said already, such as an input that is missing
             raise
         raise OutputError(f"{target}: cannot write here: {_reason(error)}.") from error
     finally:
@@ -105,7 +105,7 @@ def locked_file(path: Path | str, *, wait: float = 0.0) -> Iterator[None]:
 
 
 def _acquire(target: Path, deadline: float) -> int:
-    import fcntl  # noqa: PLC0415 - POSIX only, and only where a lock is wanted
+    import fcntl
 
     while True:
         try:

@@ -1,0 +1,366 @@
+"""Read new leads in batches, for scoring: memory does not depend on the number of rows.
+
+Only what a score can depend on is read: the id, the attributes and the dates of the lead. Two passes over the
+main table: the first remembers on disk which ids occur more than once, the second reads the rows and settles
+those few exactly as `read_leads` does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from leadml.errors import InputMissingError, LeadsError
+from leadml.leads._cells import empty_series
+from leadml.leads._csv import CsvReader, Reject
+from leadml.leads._read import (
+    _assemble,
+    _drop_repeated_keys,
+    _join,
+    _read_typed,
+    _refuse_over_limit,
+    _typed_values,
+    _TypedTable,
+)
+from leadml.leads._sources import RawTable, _opened, _positions, _texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from leadml.leads._contract import Column, Contract, Table
+
+__all__ = ["LeadBatch", "LeadStream", "open_leads"]
+
+BATCH_ROWS = 50_000
+PARTITIONS = 64
+SPOOL_BYTES = 1 << 18
+SCORED_ROLES = frozenset({"id", "attribute", "created", "handed_over"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeadBatch:
+    """Some rows of the leads table: read = kept + quarantined + duplicates.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The kept leads, columns and types as in the contract.
+    read, duplicates : int
+        Rows of the batch, and those that repeat an earlier row word for word.
+    rejects : tuple of Reject
+        Quarantined rows with line, column, rule and masked shape, in the order of the file.
+    """
+
+    frame: pd.DataFrame = field(repr=False)
+    read: int
+    duplicates: int
+    rejects: tuple[Reject, ...] = field(repr=False)
+
+
+class _Source(Protocol):
+    """A main table that can be read twice, in blocks."""
+
+    @property
+    def path(self) -> Path | None:
+        """Return the file, None for a database table."""
+        ...
+
+    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[RawTable]:
+        """Yield the wanted columns as texts."""
+        ...
+
+
+@dataclass(slots=True)
+class LeadStream:
+    """Leads that are read while they are iterated over, once.
+
+    Parameters
+    ----------
+    contract : Contract
+        Only the columns that are read.
+    table : Table
+        The main table.
+    paths : dict of str to Path
+        The files that are read, by table.
+    """
+
+    contract: Contract
+    table: Table
+    paths: dict[str, Path]
+    _source: _Source
+    _others: dict[str, _TypedTable]
+    _repeated: NDArray[np.uint64]
+    _first: dict[str, tuple[object, ...]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[LeadBatch]:
+        wanted, optional = _wanted(self.contract, self.table)
+        empty = {name: np.empty(0, dtype=object) for name in wanted}
+        yield self._batch(RawTable(empty, np.empty(0, dtype=np.int64)))  # so that no rows have columns too
+        for raw in self._source.blocks(wanted, optional):
+            yield self._batch(raw)
+
+    def _batch(self, raw: RawTable) -> LeadBatch:
+        read = _TypedTable(self.table, raw, {}, np.ones(len(raw.lines), dtype=bool))
+        for column in self.contract.columns:
+            if column.table == self.table.name:
+                absent = column.source in raw.absent
+                read.typed[column.name] = (
+                    empty_series(column, len(raw.lines)) if absent else _typed_values(column, read)
+                )
+        duplicates = self._settle_repeats(read)
+        kept = np.flatnonzero(read.keep)
+        reads = {self.table.name: read, **self._others}
+        places, _ = _join(self.contract, reads, kept)
+        frame, _ = _assemble(self.contract, reads, places, len(kept))
+        rejects = sorted([*raw.rejects, *read.broken.values()], key=lambda reject: reject.line)
+        return LeadBatch(frame=frame, read=raw.n_read, duplicates=duplicates, rejects=tuple(rejects))
+
+    def _settle_repeats(self, read: _TypedTable) -> int:
+        column = _id_column(self.contract)
+        texts = read.raw.columns[column.source]
+        missing = read.typed[column.name].isna().to_numpy()
+        for row in np.flatnonzero(missing & read.keep).tolist():
+            read.break_row(row, column.name, "missing_id", texts[row])
+        duplicates = 0
+        if not len(self._repeated):
+            return duplicates
+        for row in np.flatnonzero(np.isin(_hash_texts(texts), self._repeated) & read.keep).tolist():
+            record = tuple(values[row] for values in read.raw.columns.values())
+            first = self._first.setdefault(texts[row], record)
+            if first is record:
+                continue
+            if first == record:
+                read.keep[row] = False
+                duplicates += 1
+            else:
+                read.break_row(row, column.name, "conflicting_id", texts[row])
+        return duplicates
+
+
+@contextmanager
+def open_leads(
+    contract: Contract, *, leads: Path | str | None = None, batch_rows: int = BATCH_ROWS
+) -> Iterator[LeadStream]:
+    """Open new leads for reading in batches.
+
+    Parameters
+    ----------
+    contract : Contract
+        From `load_contract`. Of its columns only the id, the attributes and the dates of creation and
+        handoff are read; of its other tables only those with an attribute.
+    leads : path-like or str, optional
+        In place of the first table's path: a CSV or Parquet file, or ``<database URL>#<table>``.
+    batch_rows : int
+        Rows held in memory, about.
+
+    Yields
+    ------
+    LeadStream
+        To be iterated over once; its first batch has no rows. What it gives in all does not depend on
+        `batch_rows`.
+
+    Raises
+    ------
+    InputMissingError
+        If a table is not there.
+    LeadsError
+        If a table as a whole is not what the contract says, or changes while it is read.
+    QuarantineError
+        If too many rows of a joined table are damaged.
+    """
+    used, table = _used_part(contract)
+    others = {other.name: _read_other(used, other) for other in used.tables[1:]}
+    with _open_source(used, table, leads, batch_rows) as source:
+        next(
+            iter(source.blocks(*_wanted(used, table))), None
+        )  # a header that does not fit is refused at once
+        repeated = _repeated_ids(source, _id_column(used).source)
+        paths = {other.name: used.folder / (other.path or "") for other in used.tables[1:]}
+        if source.path is not None:
+            paths = {table.name: source.path, **paths}
+        yield LeadStream(used, table, paths, source, others, repeated)
+
+
+def _used_part(contract: Contract) -> tuple[Contract, Table]:
+    columns = tuple(column for column in contract.columns if column.role in SCORED_ROLES)
+    main = contract.tables[0]
+    needed = {column.table for column in columns}
+    for table in reversed(contract.tables[1:]):
+        if table.name in needed and table.join is not None:
+            needed.add(table.join[0])
+    tables = tuple(table for table in contract.tables if table is main or table.name in needed)
+    return dataclasses.replace(contract, columns=columns, tables=tables), main
+
+
+def _id_column(contract: Contract) -> Column:
+    return next(column for column in contract.columns if column.role == "id")
+
+
+def _read_other(contract: Contract, table: Table) -> _TypedTable:
+    if table.path is None:
+        raise LeadsError(f"{contract.source}: table {table.name!r} has no path.")
+    read = _read_typed(contract, table, contract.folder / table.path, lenient=False)
+    _drop_repeated_keys(read)
+    _refuse_over_limit(contract, read, {table.name: read})
+    return read
+
+
+def _wanted(contract: Contract, table: Table) -> tuple[list[str], list[str]]:
+    columns = [column for column in contract.columns if column.table == table.name]
+    keys = [
+        other.join[1] for other in contract.tables if other.join is not None and other.join[0] == table.name
+    ]
+    optional = [column.source for column in columns if column.role == "handed_over"]
+    return [*dict.fromkeys([*(column.source for column in columns), *keys])], optional
+
+
+# -- sources -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _open_source(
+    contract: Contract, table: Table, leads: Path | str | None, batch_rows: int
+) -> Iterator[_Source]:
+    if isinstance(leads, str) and "://" in leads:
+        from leadml.leads._database import open_database_table
+
+        with open_database_table(
+            leads, order_by=_id_column(contract).source, batch_rows=batch_rows
+        ) as source:
+            yield source
+        return
+    if leads is None and table.path is None:
+        raise LeadsError(
+            f"{contract.source}: table {table.name!r} has no path. Name the file with `--leads`."
+        )
+    path = contract.folder / (table.path or "") if leads is None else Path(leads)
+    if leads is not None and path.suffix in {".csv", ".parquet"}:
+        table = dataclasses.replace(table, format=path.suffix.removeprefix("."))
+    before = _identity(table, path)
+    yield _FileSource(table, path, batch_rows)
+    if _identity(table, path) != before:
+        raise LeadsError(f"{path}: the file changed while it was read; nothing is published. Try again.")
+
+
+def _identity(table: Table, path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise InputMissingError(f"{path}: cannot read table {table.name!r}: {reason}.") from error
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class _FileSource:
+    table: Table
+    path: Path
+    batch_rows: int
+
+    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[RawTable]:
+        """Yield the wanted columns as texts."""
+        read = self._parquet if self.table.format == "parquet" else self._csv
+        try:
+            yield from read(list(wanted), frozenset(optional))
+        except OSError as error:
+            if isinstance(error, InputMissingError):
+                raise
+            reason = (error.strerror or type(error).__name__).lower()
+            raise InputMissingError(
+                f"{self.path}: cannot read table {self.table.name!r}: {reason}."
+            ) from error
+
+    def _csv(self, wanted: list[str], optional: frozenset[str]) -> Iterator[RawTable]:
+        table = self.table
+        with _opened(self.path) as stream:
+            try:
+                reader = CsvReader(
+                    stream, delimiter=table.delimiter, quote=table.quote, encoding=table.encoding
+                )
+                positions, absent = _positions(table, self.path, reader.header, wanted, optional)
+                for block in reader.blocks(list(positions.values())):
+                    columns = {
+                        name: np.array(values, dtype=object)
+                        for name, values in zip(positions, block.columns, strict=True)
+                    }
+                    lines = np.array(block.lines, dtype=np.int64)
+                    yield RawTable(columns, lines, list(block.rejects), absent=absent)
+            except ValueError as error:
+                if isinstance(error, LeadsError):
+                    raise
+                raise LeadsError(f"{self.path}: table {table.name!r}: {error}") from error
+            except (EOFError, zlib.error) as error:
+                raise LeadsError(
+                    f"{self.path}: table {table.name!r}: the compressed file is damaged."
+                ) from error
+
+    def _parquet(self, wanted: list[str], optional: frozenset[str]) -> Iterator[RawTable]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.path) as file:
+                positions, absent = _positions(
+                    self.table, self.path, file.schema_arrow.names, wanted, optional
+                )
+                first = 1
+                for batch in file.iter_batches(batch_size=self.batch_rows, columns=list(positions)):
+                    yield typed_block(batch, list(positions), first=first, absent=absent)
+                    first += batch.num_rows
+        except pa.ArrowException as error:
+            raise LeadsError(
+                f"{self.path}: table {self.table.name!r}: not a readable Parquet file."
+            ) from error
+
+
+def typed_block(batch: Any, names: Sequence[str], *, first: int, absent: tuple[str, ...] = ()) -> RawTable:
+    """Return typed values (an Arrow batch or table) as the texts that read back to the same values."""
+    columns: dict[str, Any] = {}
+    formats: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        columns[name], form = _texts(batch.column(name))
+        if form:
+            formats[name] = form
+    lines = np.arange(first, first + batch.num_rows, dtype=np.int64)
+    return RawTable(columns, lines, formats=formats, absent=absent)
+
+
+# -- ids that occur more than once -------------------------------------------------------------------------
+
+
+def _repeated_ids(source: _Source, name: str) -> NDArray[np.uint64]:
+    """Return the hashes of ids that occur more than once; they are sorted on disk, one part at a time."""
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))
+            for _ in range(PARTITIONS)
+        ]
+        for raw in source.blocks([name], []):
+            hashes = _hash_texts(raw.columns[name])
+            parts = (hashes >> np.uint64(58)).astype(np.int64)
+            order = np.argsort(parts, kind="stable")
+            ends = np.searchsorted(parts[order], np.arange(PARTITIONS + 1))
+            for part, file in enumerate(files):
+                if ends[part] < ends[part + 1]:
+                    file.write(hashes[order[ends[part] : ends[part + 1]]].tobytes())
+        found = []
+        for file in files:
+            file.seek(0)
+            hashes = np.sort(np.frombuffer(file.read(), dtype=np.uint64))
+            found.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+        return np.concatenate(found)
+
+
+def _hash_texts(texts: NDArray[np.object_]) -> NDArray[np.uint64]:
+    known = np.where(pd.isna(texts), "", texts).astype(object)
+    return np.asarray(pd.util.hash_array(known, categorize=False), dtype=np.uint64)

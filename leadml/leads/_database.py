@@ -1,0 +1,120 @@
+"""A database table as a source of leads: read in order of the id, in one transaction, never written."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leadml.errors import InputMissingError, LeadsError
+from leadml.leads._contract import Table
+from leadml.leads._sources import RawTable, _positions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+__all__ = ["open_database_table", "split_address"]
+
+
+def split_address(address: str) -> tuple[str, str | None, str]:
+    """Split ``<database URL>#<schema>.<table>`` into URL, schema (or None) and table.
+
+    Examples
+    --------
+    >>> split_address("postgresql+psycopg://db.example/crm#sales.leads")
+    ('postgresql+psycopg://db.example/crm', 'sales', 'leads')
+    """
+    url, _, name = address.partition("#")
+    schema, _, table = name.rpartition(".")
+    if not table:
+        raise LeadsError(
+            f"{mask_address(address)}: expected a database address that ends in `#table`, got no table."
+        )
+    return url, schema or None, table
+
+
+def mask_address(address: str) -> str:
+    """Return an address without its password."""
+    return re.sub(r"(?<=://)([^/@]*?):[^/@]*@", r"\1:***@", address)
+
+
+@contextmanager
+def open_database_table(address: str, *, order_by: str, batch_rows: int) -> Iterator[_DatabaseSource]:
+    """Open a table for reading, repeatably: rows that others add meanwhile are not seen.
+
+    Parameters
+    ----------
+    address : str
+        ``<database URL>#<table>``.
+    order_by : str
+        Column that decides the order of the rows.
+    batch_rows : int
+        Rows held in memory.
+
+    Raises
+    ------
+    InputMissingError
+        If the database cannot be reached or has no such table.
+    """
+    from sqlalchemy import MetaData, create_engine, pool
+    from sqlalchemy import Table as DatabaseTable
+    from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
+
+    url, schema, name = split_address(address)
+    shown = mask_address(address)
+    try:
+        engine = create_engine(url, poolclass=pool.NullPool)
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            table = DatabaseTable(name, MetaData(), schema=schema, autoload_with=connection)
+            yield _DatabaseSource(connection, table, shown, order_by, batch_rows)
+    except NoSuchTableError as error:
+        raise InputMissingError(f"{shown}: the database has no such table.") from error
+    except (SQLAlchemyError, ImportError) as error:
+        raise InputMissingError(f"{shown}: cannot read this table ({type(error).__name__}).") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _DatabaseSource:
+    connection: Connection
+    table: Any
+    shown: str
+    order_by: str
+    batch_rows: int
+    path: None = None
+
+    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[RawTable]:
+        """Yield the wanted columns as texts, in the order of the id."""
+        import pyarrow as pa
+        from sqlalchemy import select
+
+        from leadml.leads._batches import typed_block
+
+        header = [column.name for column in self.table.columns]
+        as_table = Table(name=self.table.name, path=None)
+        positions, absent = _positions(as_table, Path(self.shown), header, list(wanted), frozenset(optional))
+        names = list(positions)
+        chosen = [self.table.columns[header[positions[name]]] for name in names]
+        query = select(*chosen).order_by(self.table.columns[self.order_by.strip()])
+        options = {"stream_results": True, "yield_per": self.batch_rows}
+        first = 1
+        for rows in self.connection.execute(query, execution_options=options).partitions():
+            columns = [_arrow(list(values)) for values in zip(*rows, strict=True)]
+            yield typed_block(pa.table(columns, names=names), names, first=first, absent=absent)
+            first += len(rows)
+
+
+def _arrow(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.array([None if value is None else str(value) for value in values])
