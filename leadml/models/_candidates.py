@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 from leadml.metrics import log_losses
-from leadml.models._encoder import LeadEncoder
+from leadml.models._encoder import LeadEncoder, factorize_texts
 from leadml.models._logistic import SplineLogisticClassifier
 
 if TYPE_CHECKING:
@@ -145,15 +145,11 @@ def order_rows(X: pd.DataFrame, y: NDArray[np.float64], t0: NDArray[np.float64])
     look = np.zeros(len(X), dtype=np.uint64)
     for j, name in enumerate(X.columns):
         column = X[name]
-        if isinstance(column.dtype, pd.CategoricalDtype) or not pd.api.types.is_numeric_dtype(column.dtype):
-            column = (
-                column.astype("object")
-                .where(column.notna(), None)
-                .map(lambda value: "" if value is None else str(value))
-            )
-            hashed = pd.util.hash_array(column.to_numpy(dtype=object))
-        else:
+        if pd.api.types.is_numeric_dtype(column.dtype):
             hashed = pd.util.hash_array(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        else:
+            codes, texts = factorize_texts(column)
+            hashed = pd.util.hash_array(np.asarray([*texts, "\0"], dtype=object))[codes]
         look = look * np.uint64(1_000_003) + hashed + np.uint64(j)
     time = np.where(np.isnan(t0), -np.inf, t0)
     return np.asarray(np.lexsort((y, look, time)), dtype=np.int64)

@@ -195,13 +195,13 @@ def _booleans(column: pd.Series) -> NDArray[np.float64]:
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.where(np.isnan(values), np.nan, (values != 0).astype(np.float64))
-    codes, texts = _factorize(column)
+    codes, texts = factorize_texts(column)
     number = [1.0 if t.lower() in _TRUE else 0.0 if t.lower() in _FALSE else np.nan for t in texts]
     return np.asarray([*number, np.nan], dtype=np.float64)[codes]
 
 
-def _factorize(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
-    """Give the position of each value among the distinct texts; missing is -1."""
+def factorize_texts(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
+    """Give the position of each value among its distinct texts; missing is -1."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return np.asarray(column.cat.codes, dtype=np.int64), [str(level) for level in column.cat.categories]
     codes, uniques = pd.factorize(column)
@@ -209,7 +209,7 @@ def _factorize(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def _codes(column: pd.Series, levels: list[str], other: int) -> NDArray[np.float64]:
-    codes, texts = _factorize(column)
+    codes, texts = factorize_texts(column)
     position = {level: float(i) for i, level in enumerate(levels)}
     unknown = float(other) if other >= 0 else np.nan
     table = np.asarray([*(position.get(text, unknown) for text in texts), np.nan], dtype=np.float64)
@@ -220,7 +220,7 @@ def _learn_levels(
     column: pd.Series, positive: NDArray[np.float64] | None, min_count: int
 ) -> tuple[list[str], int]:
     """Order the common levels by their smoothed share of positives; rare ones share the last code."""
-    codes, texts = _factorize(column)
+    codes, texts = factorize_texts(column)
     known = codes >= 0
     count: dict[str, float] = {}
     wins: dict[str, float] = {}

@@ -163,9 +163,9 @@ def test_bad_arguments_are_refused():
 def test_newton_survives_a_column_of_zeros_and_a_ridge():
     X = np.column_stack([np.ones(6), np.zeros(6), np.arange(6.0)])
     y = np.array([0, 0, 1, 0, 1, 1.0])
-    coef, covariance, loss = fit_logistic(X, y, penalty=np.array([0, 1.0, 0]))
+    coef, information, loss = fit_logistic(X, y, penalty=np.array([0, 1.0, 0]))
     assert coef[1] == pytest.approx(0)
-    assert np.isfinite(covariance).all()
+    assert np.isfinite(information).all()
     assert 0 < loss < 6 * np.log(2)
     wide = np.column_stack([X, np.eye(6)[:, :5], np.zeros((6, 3))])
     assert np.isfinite(fit_logistic(wide, y, penalty=np.full(11, 0.1) * 0 + 1e-6)[0]).all()
