@@ -21,6 +21,7 @@ columns:
   lead_id: {from: leads.lead_id, role: id}
   account: {from: leads.account, role: account}
   created_on: {from: leads.created_on, role: created, type: date, format: "%Y-%m-%d"}
+  handed_on: {from: leads.handed_on, role: handed_over, type: date, format: "%Y-%m-%d"}
   employees: {from: leads.employees, role: attribute, type: integer}
   months: {from: leads.months, role: attribute, type: integer}
   budget: {from: leads.budget, role: attribute, type: ordinal, levels: [none, exploring, requested, approved]}
@@ -91,23 +92,27 @@ def make_table(frame, *, contract=CONTRACT, as_of=dt.date(2026, 1, 1)):
         if column.name not in frame:
             continue
         if column.type == "ordinal":
-            frame[column.name] = pd.Categorical(frame[column.name], categories=list(column.levels), ordered=True)
-        elif column.type == "category":
-            frame[column.name] = pd.Categorical(frame[column.name])
-        elif column.role in {"verdict", "outcome"}:
+            frame[column.name] = pd.Categorical(
+                frame[column.name], categories=list(column.levels), ordered=True
+            )
+        elif column.type == "category" or column.role in {"verdict", "outcome"}:
             frame[column.name] = pd.Categorical(frame[column.name])
         elif column.type == "integer":
             frame[column.name] = frame[column.name].astype("Int64")
     return LeadTable(
         frame=frame,
         contract=parsed,
-        manifest=Manifest(read=len(frame), kept=len(frame), quarantined=0, duplicates=0, data_sha256="0" * 64),
+        manifest=Manifest(
+            read=len(frame), kept=len(frame), quarantined=0, duplicates=0, data_sha256="0" * 64
+        ),
         quarantine=pd.DataFrame(columns=["table", "line", "column", "rule", "shape"]),
         as_of=as_of,
     )
 
 
-def make_world(frame, win_rate, rng, *, worked=None, definition=DEFINITION, contract=CONTRACT, accept_rate=None):
+def make_world(
+    frame, win_rate, rng, *, worked=None, definition=DEFINITION, contract=CONTRACT, accept_rate=None
+):
     """Give leads their labels: worked ones are won with their rate, others have neither verdict nor outcome."""
     parsed = parse_definition(definition)
     n = len(frame)
@@ -115,6 +120,7 @@ def make_world(frame, win_rate, rng, *, worked=None, definition=DEFINITION, cont
     won = rng.random(n) < win_rate
     accepted = rng.random(n) < (0.7 if accept_rate is None else accept_rate)
     frame = frame.assign(
+        handed_on=frame["created_on"].where(worked),
         verdict=np.where(worked, np.where(accepted | won, "accepted", "rejected"), "pending"),
         outcome=np.where(worked, np.where(won, "won", "lost"), "open"),
     )

@@ -1,0 +1,182 @@
+"""The exact search: equal to brute force over every single change and pair, whatever the rule."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadml.definitions import (
+    Group,
+    assign_classes,
+    evaluate_criteria,
+    parse_criterion,
+    parse_definition,
+)
+from leadml.propose._board import build_board
+from leadml.propose._evidence import make_cells, search_edits
+
+HEAD = """
+name: small
+version: 1
+attributes:
+  size: {type: integer, unit: people, steps: [2, 4, 6]}
+  pace: {type: number, unit: months}
+  level: {type: ordinal, levels: [low, middle, high]}
+  kind: {type: category, levels: [a, b, c]}
+  asked: {type: boolean}
+classes:
+"""
+RULES = {
+    "all": "  - name: hot\n    all_of: [size >= 4, pace < 3, level >= middle, 'kind in [a, b]']\n",
+    "any": "  - name: hot\n    any_of: [size >= 4, pace <= 2 or missing, level = high, asked]\n",
+    "nested": (
+        "  - name: hot\n    all_of:\n      - size > 2\n      - any_of: [level >= middle, 'kind not in [c]']\n"
+        "      - at_least: 1\n        of: [pace between 1 and 3, asked]\n"
+    ),
+    "two classes": (
+        "  - name: hot\n    all_of: [size >= 4, asked]\n"
+        "  - name: warm\n    at_least: 2\n    of: [size >= 2, pace <= 3, level >= middle]\n"
+    ),
+    "kept back": (
+        "  - name: competitor\n    all_of: [kind = c, size >= 4]\n"
+        "  - name: hot\n    all_of: [size >= 2, pace <= 3]\n"
+    ),
+}
+TAIL = "  - name: cold\n    otherwise: true\nhandoff: [{handoff}]\n"
+
+
+def parse(rule):
+    handoff = "hot, warm" if rule == "two classes" else "hot"
+    return parse_definition(HEAD + RULES[rule] + TAIL.format(handoff=handoff))
+
+
+def draw(seed, n):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "size": pd.array(rng.integers(0, 8, n), dtype="Int64"),
+            "pace": rng.integers(0, 10, n) / 2.0,
+            "level": pd.Categorical(
+                rng.choice(["low", "middle", "high"], n), ["low", "middle", "high"], ordered=True
+            ),
+            "kind": pd.Categorical(rng.choice(["a", "b", "c", "d"], n)),
+            "asked": pd.array(rng.random(n) < 0.5, dtype="boolean"),
+        }
+    )
+    for name in frame.columns:
+        frame.loc[rng.random(n) < 0.1, name] = pd.NA
+    return frame
+
+
+def rewrite(definition, changes):
+    """Change a definition on its value, without the engine; None if a group would be left impossible."""
+    by_address = {change.address: change for change in changes}
+
+    def turned(group):
+        members = []
+        for member in group.members:
+            change = by_address.get(member.address)
+            if isinstance(member, Group):
+                members.append(turned(member))
+            elif change is None:
+                members.append(member)
+            elif change.proposed is not None:
+                parsed = parse_criterion(change.proposed, attributes=definition.typed_attributes())
+                members.append(replace(parsed, address=member.address))
+        k = len(members) if group.kind == "all_of" else group.k
+        if group.address in by_address:
+            k = int(by_address[group.address].proposed)
+        if not members or k > len(members) or None in members:
+            return None
+        return replace(group, members=tuple(members), k=k)
+
+    rules = [
+        None if lead_class.rule is None else turned(lead_class.rule) for lead_class in definition.classes
+    ]
+    if any(
+        lead_class.rule and rule is None for lead_class, rule in zip(definition.classes, rules, strict=True)
+    ):
+        return None
+    classes = tuple(
+        replace(lead_class, rule=rule) for lead_class, rule in zip(definition.classes, rules, strict=True)
+    )
+    return replace(definition, classes=classes)
+
+
+def handed_over(definition, frame):
+    return assign_classes(definition, frame).isin(definition.handoff).to_numpy()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 120))
+def test_search_equals_brute_force(rule, seed, n):
+    definition, frame = parse(rule), draw(seed, n)
+    rng = np.random.default_rng(seed + 1)
+    everyone = np.ones(n, bool)
+    board = build_board(definition, frame, sample=everyone)
+    assert (board.handed_over == handed_over(definition, frame)).all()
+    labels, strata = rng.integers(0, 3, n).astype(np.int8), rng.integers(0, 2, n).astype(np.int16)
+    evidence = rng.random(n) < 0.9
+    cells = make_cells(labels, strata, evidence, 2)
+    found = search_edits(board, everyone, cells, max_changes=2)
+    assert len(found.edits) == len(set(found.edits))
+    now = handed_over(definition, frame)
+    for position, edit in enumerate(found.edits):
+        revised = rewrite(definition, board.classes[edit.board].changes(edit))
+        if revised is None:
+            continue  # a group would be left without enough members, which cannot be written
+        then = handed_over(revised, frame)
+        gained, lost = board.moved(edit, everyone)
+        assert set(gained) == set(np.flatnonzero(then & ~now))
+        assert set(lost) == set(np.flatnonzero(now & ~then))
+        for counts, rows in ((found.gained[position], gained), (found.lost[position], lost)):
+            assert counts.tolist() == np.bincount(cells.index[rows], minlength=cells.n).tolist()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_single_change_and_pair_of_a_class_is_there(rule):
+    definition, frame = parse(rule), draw(1, 80)
+    board = build_board(definition, frame, sample=np.ones(80, bool))
+    cells = make_cells(np.zeros(80, np.int8), np.zeros(80, np.int16), np.ones(80, bool), 1)
+    singles = search_edits(board, np.ones(80, bool), cells, max_changes=1).edits
+    both = search_edits(board, np.ones(80, bool), cells, max_changes=2).edits
+    assert set(singles) < set(both)
+    for number, class_board in enumerate(board.classes):
+        sizes = [len(dial.alternatives) for dial in class_board.dials]
+        pairs = sum(a * b for a, b in itertools.combinations(sizes, 2)) + len(class_board.variants) * sum(
+            sizes
+        )
+        mine = [edit for edit in both if edit.board == number]
+        if (class_board.effect != 0).any():
+            assert len(mine) == sum(sizes) + len(class_board.variants) + pairs
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_dials_pass_what_the_definition_passes(rule):
+    definition, frame = parse(rule), draw(3, 300)
+    board = build_board(definition, frame, sample=np.ones(300, bool))
+    written = evaluate_criteria(definition, frame)
+    for class_board in board.classes:
+        for dial in class_board.dials:
+            assert (dial.bits() == written[dial.address].to_numpy()).all()
+
+
+def test_counts_do_not_depend_on_row_order_or_block_size(monkeypatch):
+    definition, frame = parse("nested"), draw(5, 500)
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 500).astype(np.int8)
+    results = []
+    for order, block in ((np.arange(500), 1 << 20), (rng.permutation(500), 64)):
+        monkeypatch.setattr("leadml.propose._evidence._BLOCK", block)
+        board = build_board(definition, frame.iloc[order].reset_index(drop=True), sample=np.ones(500, bool))
+        cells = make_cells(labels[order], np.zeros(500, np.int16), np.ones(500, bool), 1)
+        results.append(search_edits(board, np.ones(500, bool), cells, max_changes=2))
+    first, second = results
+    assert first.edits == second.edits
+    assert (first.gained == second.gained).all()
+    assert (first.lost == second.lost).all()
