@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from leadml.definitions._compile import DIALECTS, compile_sql
 from leadml.definitions._definition import (
     DIMENSIONS,
     Attribute,
@@ -47,6 +48,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "DIALECTS",
     "DIMENSIONS",
     "Attribute",
     "Change",
@@ -63,6 +65,7 @@ __all__ = [
     "Rule",
     "apply_changes",
     "assign_classes",
+    "compile_sql",
     "compute_points",
     "compute_won_prices",
     "criterion_mask",

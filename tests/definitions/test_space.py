@@ -2,7 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -13,108 +12,6 @@ from hypothesis import strategies as st
 from leadml.definitions import assign_classes, evaluate_criteria, lint_definition, parse_definition
 from leadml.definitions._definition import Group
 from leadml.definitions._space import TRUE, classify, conjunction, make_space, meets_rule, negation
-
-ATTRIBUTES = """\
-  n: {type: integer, unit: people, range: [0, 4]}
-  x: {type: number, unit: months, range: [0, 3]}
-  o: {type: ordinal, levels: [low, mid, high]}
-  c: {type: category, levels: [red, green, blue]}
-  b: {type: boolean}
-  age: {type: integer, unit: days, range: [0, 5]}
-"""
-VALUES = {
-    "n": [None, 0, 1, 2, 3, 4],
-    "x": [None, 0, 0.5, 1, 1.5, 2, 2.5, 3],
-    "o": [None, "low", "mid", "high"],
-    "c": [None, "red", "green", "blue"],
-    "b": [None, True, False],
-    "age": [None, 0, 1, 2, 3, 4, 5],
-}
-COMPARE = st.sampled_from(["<", "<=", ">", ">=", "=", "!="])
-
-
-@st.composite
-def criterion_texts(draw, names=("n", "x", "o", "c", "b")):
-    name = draw(st.sampled_from(names))
-    missing = draw(st.sampled_from(["", "", "", " or missing"]))
-    if draw(st.integers(0, 9)) == 0:
-        return f"{name} {draw(st.sampled_from(['is known', 'is missing']))}{missing}"
-    if name == "b":
-        return draw(st.sampled_from(["b", "not b"])) + missing
-    pools = {
-        "n": ["-1", "0", "1", "2", "3", "4", "5"],
-        "x": ["0", "1", "2", "3"],
-        "o": ["low", "mid", "high"],
-        "c": ["red", "green", "blue"],
-        "points": ["-2", "0", "1", "1.5", "3"],
-        "age": ["0", "1", "3", "5"],
-    }
-    value = st.sampled_from(pools[name])
-    if name == "c":
-        form = draw(st.sampled_from(["=", "!=", "in", "not in"]))
-    else:
-        form = draw(COMPARE | st.sampled_from(["between", "in", "not in"]))
-    if form == "between":
-        return f"{name} between {draw(value)} and {draw(value)}{missing}"
-    if form in {"in", "not in"}:
-        levels = draw(st.lists(value, min_size=1, max_size=2, unique=True))
-        return f"{name} {form} [{', '.join(levels)}]{missing}"
-    return f"{name} {form} {draw(value)}{missing}"
-
-
-@st.composite
-def groups(draw, names, depth=2):
-    members = []
-    for _ in range(draw(st.integers(1, 3))):
-        if depth and draw(st.integers(0, 3)) == 0:
-            members.append(draw(groups(names, depth - 1)))
-        else:
-            members.append('"' + draw(criterion_texts(names)) + '"')
-    kind = draw(st.sampled_from(["all_of", "any_of", "at_least"]))
-    inner = ", ".join(members)
-    if kind == "at_least":
-        return "{at_least: " + str(draw(st.integers(1, len(members)))) + f", of: [{inner}]}}"
-    return f"{{{kind}: [{inner}]}}"
-
-
-@st.composite
-def definitions(draw):
-    names = draw(st.lists(st.sampled_from("nxocb"), min_size=1, max_size=3, unique=True))
-    rules = []
-    if draw(st.booleans()):
-        for _ in range(draw(st.integers(1, 3))):
-            when = draw(criterion_texts(names))
-            points = draw(st.sampled_from(["-2", "-0.5", "0.5", "1", "3"]))
-            fade = draw(st.sampled_from(["", "", ", fades_over: 3, age: age"]))
-            rules.append(f'    - {{when: "{when}", points: {points}{fade}}}')
-        names = [*names, "points"]
-    classes = []
-    for number in range(draw(st.integers(1, 3))):
-        group = draw(groups(names))
-        classes.append(f"  - {{name: k{number}, {group[1:]}")
-    if draw(st.booleans()):
-        classes.append("  - {name: rest, otherwise: true}")
-    points = "points:\n  points:\n" + "\n".join(rules) + "\n" if rules else ""
-    return f"name: t\nversion: 1\nattributes:\n{ATTRIBUTES}{points}classes:\n" + "\n".join(classes) + "\n"
-
-
-def used(definition):
-    names = {criterion.attribute for criterion in definition.criteria()}
-    for score in definition.points:
-        names |= {rule.when.attribute for rule in score.rules} | {rule.age for rule in score.rules}
-    return [name for name in VALUES if name in names]
-
-
-def grid(definition):
-    names = used(definition)
-    rows = list(product(*(VALUES[name] for name in names)))
-    frame = pd.DataFrame(rows, columns=names, dtype=object)
-    for name in names:
-        if name in {"n", "x", "age"}:
-            frame[name] = frame[name].astype("float64")
-        if name == "b":
-            frame[name] = frame[name].astype("boolean")
-    return frame
 
 
 def group_mask(rule, met):
@@ -140,9 +37,9 @@ CHECKED = settings(
 )
 
 
-def check_definition(text):
+def check_definition(text, leads_grid):
     definition = parse_definition(text)
-    frame = grid(definition)
+    frame = leads_grid(definition)
     met = evaluate_criteria(definition, frame)
     masks = [
         np.ones(len(frame), bool) if item.rule is None else group_mask(item.rule, met)
@@ -180,33 +77,33 @@ def check_definition(text):
     return definition, frame, masks
 
 
-@given(definitions())
+@given(data=st.data())
 @settings(CHECKED, max_examples=150)
-def test_proofs_equal_brute_force(text):
-    check_definition(text)
+def test_proofs_equal_brute_force(generated_definitions, leads_grid, data):
+    check_definition(data.draw(generated_definitions()), leads_grid)
 
 
 @pytest.mark.slow
-@given(definitions())
+@given(data=st.data())
 @settings(CHECKED, max_examples=4000)
-def test_proofs_equal_brute_force_over_thousands_of_definitions(text):
-    check_definition(text)
+def test_proofs_equal_brute_force_over_thousands_of_definitions(generated_definitions, leads_grid, data):
+    check_definition(data.draw(generated_definitions()), leads_grid)
 
 
-@given(definitions())
+@given(data=st.data())
 @settings(CHECKED, max_examples=60)
-def test_the_plain_reading_of_one_lead_equals_the_frame(text):
-    definition = parse_definition(text)
-    frame = grid(definition).sample(frac=1, random_state=0).head(40)
+def test_the_plain_reading_of_one_lead_equals_the_frame(generated_definitions, leads_grid, data):
+    definition = parse_definition(data.draw(generated_definitions()))
+    frame = leads_grid(definition).sample(frac=1, random_state=0).head(40)
     assigned = assign_classes(definition, frame)
     for (_, row), name in zip(frame.iterrows(), assigned, strict=True):
         assert classify(definition, as_lead(row)) == (None if pd.isna(name) else name)
 
 
-@given(definitions())
+@given(data=st.data())
 @settings(CHECKED, max_examples=60)
-def test_what_the_linter_reports_about_classes_is_true(text):
-    definition, frame, masks = check_definition(text)
+def test_what_the_linter_reports_about_classes_is_true(generated_definitions, leads_grid, data):
+    definition, frame, masks = check_definition(data.draw(generated_definitions()), leads_grid)
     report = lint_definition(definition, as_of=date(2026, 1, 1))
     names = [item.name for item in definition.classes]
     codes = {(finding.code, finding.criterion) for finding in report.findings}

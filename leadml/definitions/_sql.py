@@ -1,0 +1,234 @@
+"""The expressions of one definition in one SQL dialect: the only place that touches sqlglot."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+
+from sqlglot import exp
+
+from leadml.definitions._definition import Criterion, Definition, Group, points_scale
+from leadml.definitions._grammar import format_value
+from leadml.definitions._space import meets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from leadml.definitions._compile import Dialect
+    from leadml.definitions._definition import Attribute, PointRule, PointScore, Value
+
+__all__ = ["Compiler"]
+
+
+class Compiler:
+    """Turns the parts of one definition into expressions of one dialect."""
+
+    def __init__(self, definition: Definition, dialect: Dialect, as_of: date | None) -> None:
+        self.definition = definition
+        self.dialect = dialect
+        self.as_of = as_of
+        self.attributes = definition.typed_attributes()
+        self.scores = {score.name for score in definition.points}
+
+    # -- the query -----------------------------------------------------------------------------------------
+
+    def query(self, table: str, columns: Sequence[str]) -> str:
+        """Build the SELECT."""
+        source: exp.Expr = exp.to_table(table, dialect=self.dialect)
+        chosen = [self.column(name) for name in columns] or [exp.Star()]
+        scores = [self.column(score.name) for score in self.definition.points] if columns else []
+        if self.definition.points:
+            sums = [
+                exp.alias_(self.points(score), score.name, quoted=self.quoted(score.name))
+                for score in self.definition.points
+            ]
+            inner = exp.select(exp.Star(), *sums).from_(source)
+            source = inner.subquery("scored")
+        name = exp.alias_(self.classes(), "lead_class", quoted=self.quoted("lead_class"))
+        built = exp.select(*chosen, *scores, name).from_(source)
+        return built.sql(dialect=self.dialect, pretty=True, identify=self.dialect != "snowflake")
+
+    def quoted(self, name: str) -> bool:
+        """Whether to quote a name: not in Snowflake, where that would forbid its upper case."""
+        del name
+        return self.dialect != "snowflake"
+
+    def column(self, name: str) -> exp.Expr:
+        """Refer to a column."""
+        return exp.column(name, quoted=self.quoted(name))
+
+    def classes(self) -> exp.Expr:
+        """Build the CASE of the classes in the order of the file."""
+        case = exp.Case()
+        for lead_class in self.definition.classes:
+            text = exp.Literal.string(lead_class.name)
+            if lead_class.rule is None:
+                return case.else_(text) if case.args.get("ifs") else text
+            case = case.when(self.rule(lead_class.rule), text)
+        return case
+
+    # -- rules ---------------------------------------------------------------------------------------------
+
+    def rule(self, rule: Criterion | Group) -> exp.Expr:
+        """Build the condition of a criterion or a group."""
+        if isinstance(rule, Criterion):
+            return self.test(rule)
+        parts = [self.rule(member) for member in rule.members]
+        if rule.kind == "all_of":
+            return exp.and_(*parts)
+        if rule.kind == "any_of":
+            return exp.or_(*parts)
+        counted = [self.choose(part, self.number(1), self.number(0)) for part in parts]
+        return exp.GTE(this=self.paren(self.total(counted)), expression=self.number(rule.k))
+
+    def test(self, criterion: Criterion) -> exp.Expr:
+        """Build the condition of one criterion; null counts as not met."""
+        if not criterion.measurable:
+            return exp.false()
+        name = cast("str", criterion.attribute)
+        attribute = self.attributes[name]
+        value = self.value(attribute)
+        if attribute.type == "ordinal":
+            return self.ordinal_test(criterion, attribute, value)
+        missing = exp.Is(this=value.copy(), expression=exp.null())
+        if criterion.operator == "is missing":
+            return missing
+        if criterion.operator == "is known":
+            known: exp.Expr = exp.not_(missing.copy())
+        else:
+            known = self.known_test(criterion, attribute, value)
+        return self.paren(exp.or_(known, missing)) if criterion.or_missing else known
+
+    def known_test(self, criterion: Criterion, attribute: Attribute, value: exp.Expr) -> exp.Expr:
+        """Build the test of a value that is there."""
+        operator = criterion.operator
+        if operator == "is true":
+            return value
+        if operator == "is false":
+            return exp.not_(value)
+        bounds = [self.literal(bound, attribute) for bound in criterion.values]
+        if operator in {"in", "not in"}:
+            inside = exp.In(this=value, expressions=bounds)
+            return inside if operator == "in" else exp.not_(inside)
+        if operator == "between":
+            return exp.Between(this=value, low=bounds[0], high=bounds[1])
+        kinds: dict[str, type[exp.Binary]] = {
+            "=": exp.EQ,
+            "!=": exp.NEQ,
+            "<": exp.LT,
+            "<=": exp.LTE,
+            ">": exp.GT,
+            ">=": exp.GTE,
+        }
+        return kinds[operator or ""](this=value, expression=bounds[0])
+
+    def ordinal_test(self, criterion: Criterion, attribute: Attribute, value: exp.Expr) -> exp.Expr:
+        """Build the test of an ordinal as a list of levels; a level that is not listed is missing."""
+        inside = [level for level in attribute.levels if meets(criterion, level, attribute)]
+        listed = exp.In(this=value, expressions=[exp.Literal.string(level) for level in inside])
+        met: exp.Expr = listed if inside else exp.false()
+        if not (criterion.or_missing or criterion.operator == "is missing"):
+            return met
+        levels = exp.In(
+            this=value.copy(), expressions=[exp.Literal.string(level) for level in attribute.levels]
+        )
+        unknown = exp.Is(this=value.copy(), expression=exp.null())
+        return self.paren(exp.or_(met, unknown, exp.not_(levels)))
+
+    # -- values --------------------------------------------------------------------------------------------
+
+    def value(self, attribute: Attribute) -> exp.Expr:
+        """Build the value of an attribute, null where it is missing."""
+        if attribute.name in self.scores:
+            return self.column(attribute.name)
+        if attribute.age_of is not None:
+            return self.age(attribute)
+        column = self.column(attribute.name)
+        if attribute.is_numeric:
+            return self.without_nan(column)
+        if attribute.type == "date":
+            return exp.cast(column, "DATE")
+        return column if attribute.type == "boolean" else exp.cast(column, "TEXT")
+
+    def without_nan(self, column: exp.Expr) -> exp.Expr:
+        """Read a number as a double and NaN, which SQL puts above all numbers, as null."""
+        number = exp.cast(column, "DOUBLE")
+        if self.dialect == "bigquery":
+            return exp.If(this=exp.IsNan(this=number), true=exp.null(), false=number.copy())
+        return exp.func("NULLIF", number, exp.cast(exp.Literal.string("NaN"), "DOUBLE"))
+
+    def age(self, attribute: Attribute) -> exp.Expr:
+        """Build the whole days from a day to its anchor."""
+        start = exp.cast(self.column(cast("str", attribute.age_of)), "DATE")
+        anchor = attribute.anchor
+        if anchor is not None and anchor in self.attributes:
+            end: exp.Expr = exp.cast(self.column(anchor), "DATE")
+        elif self.as_of is not None:
+            end = exp.cast(exp.Literal.string(self.as_of.isoformat()), "DATE")
+        else:
+            end = exp.CurrentDate()
+        if self.dialect == "postgres":
+            return self.paren(exp.Sub(this=end, expression=start))
+        return exp.DateDiff(this=end, expression=start, unit=exp.var("DAY"))
+
+    def literal(self, value: Value, attribute: Attribute) -> exp.Expr:
+        """Write a threshold or a level."""
+        if isinstance(value, Decimal):
+            return self.number(value)
+        if attribute.type == "date":
+            return exp.cast(exp.Literal.string(str(value)), "DATE")
+        return exp.Literal.string(str(value))
+
+    def number(self, value: Decimal | int) -> exp.Expr:
+        """Write a number: whole ones plainly, others with an exponent, which makes them doubles."""
+        number = Decimal(value)
+        negative = number < 0
+        plain = format_value(abs(number))
+        literal: exp.Expr = exp.Literal.number(plain if "." not in plain else f"{plain}E0")
+        return exp.Neg(this=literal) if negative else literal
+
+    # -- points --------------------------------------------------------------------------------------------
+
+    def points(self, score: PointScore) -> exp.Expr:
+        """Build the sum of a score in whole numbers, divided once at the end."""
+        scale = points_scale(score)
+        total = self.total([self.earned(rule, scale) for rule in score.rules])
+        if scale == 1:
+            return total
+        double = exp.cast(self.paren(total), "DOUBLE")
+        return exp.Div(this=double, expression=exp.cast(self.number(scale), "DOUBLE"))
+
+    def earned(self, rule: PointRule, scale: int) -> exp.Expr:
+        """Build what one rule earns."""
+        full = int(rule.points * scale)
+        met = self.test(rule.when)
+        if rule.fades_over is None:
+            return self.choose(met, self.number(full), self.number(0))
+        span = int(rule.fades_over)
+        age = self.value(self.attributes[cast("str", rule.age)])
+        gone = exp.Is(this=age.copy(), expression=exp.null())
+        old = exp.GTE(this=age.copy(), expression=self.number(span))
+        new = exp.LTE(this=age.copy(), expression=self.number(0))
+        days = exp.cast(exp.Floor(this=age.copy()), "BIGINT")
+        left = exp.Mul(
+            this=self.number(full // span),
+            expression=self.paren(exp.Sub(this=self.number(span), expression=days)),
+        )
+        case = exp.Case().when(gone, self.number(0)).when(old, self.number(0))
+        return case.when(exp.and_(new, met), self.number(full)).when(met.copy(), left).else_(self.number(0))
+
+    def choose(self, condition: exp.Expr, then: exp.Expr, otherwise: exp.Expr) -> exp.Expr:
+        """Build ``CASE WHEN condition THEN then ELSE otherwise END``."""
+        return exp.Case().when(condition, then).else_(otherwise)
+
+    def total(self, parts: list[exp.Expr]) -> exp.Expr:
+        """Add parts up, from left to right."""
+        found = parts[0]
+        for part in parts[1:]:
+            found = exp.Add(this=found, expression=part)
+        return found
+
+    def paren(self, part: exp.Expr) -> exp.Expr:
+        """Put a part into parentheses."""
+        return exp.Paren(this=part)
