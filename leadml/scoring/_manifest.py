@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import datetime as dt
-    from pathlib import Path
 
     import pandas as pd
 
@@ -30,12 +29,13 @@ class ScoreManifest:
     bundle : str
         SHA-256 of the model bundle.
     data_sha256 : str
-        Digest of the files that were read.
-    output : Path
-        The score file.
+        Digest of the files that were read (of no file: a database was read).
+    output : str
+        The score file, or the table's address without its password.
     output_sha256 : str
-        Its digest. The same leads, definition and bundle give the same bytes.
-    as_of : date
+        Its digest; of a table, that of the CSV file with the same rows. The same leads, definition and
+        bundle give the same bytes.
+    as_of : date or None
         The day on which ages in the definition end.
     notices : tuple of str
         What a reader should know though every number is right.
@@ -51,7 +51,7 @@ class ScoreManifest:
     definition_sha256: str = field(repr=False)
     bundle: str
     data_sha256: str = field(repr=False)
-    output: Path
+    output: str
     output_sha256: str = field(repr=False)
     as_of: dt.date | None = None
     notices: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class ScoreManifest:
             "definition_sha256": self.definition_sha256,
             "bundle": self.bundle,
             "data_sha256": self.data_sha256,
-            "output": str(self.output),
+            "output": self.output,
             "output_sha256": self.output_sha256,
             "as_of": None if self.as_of is None else self.as_of.isoformat(),
             "notices": list(self.notices),

@@ -1,22 +1,32 @@
-"""Score a file of new leads with a definition and a model bundle."""
+"""Score new leads with a definition and a model bundle, in batches."""
 
 from __future__ import annotations
 
+import hashlib
+import signal
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadml._files import compute_sha256, locked_file, replaced_file, write_text
+from leadml._files import compute_sha256, locked_file, replaced_file
 from leadml.definitions import Definition, assign_classes, explain_classes, load_definition
-from leadml.errors import LeadsError, OutputError
-from leadml.leads import Contract, load_contract, read_leads
+from leadml.errors import LeadsError, OutputError, QuarantineError
+from leadml.leads import Contract, load_contract, open_leads
 from leadml.models import Bundle, load_bundle
+from leadml.scoring._database import DatabaseWriter
 from leadml.scoring._manifest import ScoreManifest
-from leadml.scoring._write import open_writer
+from leadml.scoring._write import QuarantineWriter, open_writer
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
+
+    from leadml.leads import LeadBatch
+    from leadml.scoring._write import ScoreWriter
 
 __all__ = ["SCORE_COLUMNS", "score_frame", "score_leads"]
 
@@ -29,6 +39,7 @@ SCORE_COLUMNS = (
     "definition_version",
     "bundle",
 )
+BATCH_ROWS = 50_000
 
 
 def score_leads(
@@ -41,11 +52,14 @@ def score_leads(
     as_of: dt.date | None = None,
     quarantine: Path | str | None = None,
     digest: str | None = None,
+    batch_rows: int = BATCH_ROWS,
+    progress: Callable[[int], None] | None = None,
 ) -> ScoreManifest:
-    """Score new leads and write one file, whole or not at all.
+    """Score new leads and write one file or table, whole or not at all.
 
-    The leads need what the contract calls attributes; verdicts, outcomes and their tables, which new leads
-    cannot have yet, may be absent. The same leads, definition and bundle give the same bytes.
+    The leads need what the contract calls attributes, their id and the day they were created; what happens
+    after the handoff is not read. Memory does not depend on the number of leads. The same leads, definition
+    and bundle give the same bytes.
 
     Parameters
     ----------
@@ -55,18 +69,23 @@ def score_leads(
         The definition version that is applied.
     bundle : Bundle or path-like
         The model bundle.
-    output : path-like
-        The score file, ``.csv`` or ``.parquet``. Columns: lead_id, lead_class, probability_accepted,
-        probability_won (six digits, empty where the bundle has no such model), reasons (the definition's
-        words), definition_version, bundle (its SHA-256).
-    leads : path-like, optional
-        A file in place of the contract's first table.
+    output : path-like or str
+        A ``.csv`` or ``.parquet`` file, or ``<database URL>#<table>``, a table whose rows are replaced in one
+        transaction. Columns: lead_id, lead_class, probability_accepted, probability_won (six digits, empty
+        where the bundle has no such model), reasons (the definition's words), definition_version, bundle
+        (its SHA-256).
+    leads : path-like or str, optional
+        In place of the contract's first table: a file, or ``<database URL>#<table>``.
     as_of : date, optional
-        The day on which ages end; default: the newest date in the leads.
+        The day on which ages end; needed by definitions with an age at the day of assignment.
     quarantine : path-like, optional
         Where damaged rows are listed (CSV: table, line, column, rule, shape; no value of theirs).
     digest : str, optional
         The SHA-256 that the bundle must have; default: the one beside it.
+    batch_rows : int
+        Rows held in memory, about. No result depends on it.
+    progress : callable, optional
+        Called with the number of rows read so far after each batch.
 
     Returns
     -------
@@ -81,22 +100,45 @@ def score_leads(
         If the bundle is not what its digest or its test rows say.
     QuarantineError
         If too many rows are damaged; nothing is written.
+    InputMissingError
+        If an input is not there.
     LockedError
-        If another job writes the same file.
+        If another job writes the same output.
     OutputError
-        If a file cannot be written; the old one is left whole.
+        If an output cannot be written; the old one is left whole.
     """
+    address = str(output) if isinstance(output, str) and "://" in output else None
     target = Path(output)
-    if target.suffix not in {".csv", ".parquet"}:
+    if address is None and target.suffix not in {".csv", ".parquet"}:
         raise OutputError(
             f"{target}: expected a score file ending in .csv or .parquet, got {target.suffix!r}."
         )
-    contract = contract if isinstance(contract, Contract) else load_contract(contract)
-    definition = definition if isinstance(definition, Definition) else load_definition(definition)
-    bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, digest=digest)
-    _make_folder(target)
-    with locked_file(target.with_name(f".{target.name}.lock")):
-        return _score(contract, definition, bundle, target, leads=leads, as_of=as_of, quarantine=quarantine)
+    job = _Job(
+        contract=contract if isinstance(contract, Contract) else load_contract(contract),
+        definition=definition if isinstance(definition, Definition) else load_definition(definition),
+        bundle=bundle if isinstance(bundle, Bundle) else load_bundle(bundle, digest=digest),
+        as_of=as_of,
+        progress=progress,
+    )
+    with ExitStack() as stack, _ending_cleanly():
+        writer: ScoreWriter | DatabaseWriter
+        if address is None:
+            _make_folder(target)
+            stack.enter_context(locked_file(target.with_name(f".{target.name}.lock")))
+            _remove_leftovers(target)
+            temporary = stack.enter_context(replaced_file(target))
+            writer = open_writer(temporary, suffix=target.suffix, columns=SCORE_COLUMNS)
+        else:
+            writer = DatabaseWriter(address, columns=SCORE_COLUMNS)
+        listing = None
+        if quarantine is not None:
+            _remove_leftovers(Path(quarantine))
+            listing = stack.enter_context(replaced_file(Path(quarantine)))
+        with writer, QuarantineWriter(listing) as rejected:
+            data_sha256 = _score(job, leads, writer, rejected, batch_rows=batch_rows)
+        output_sha256 = writer.digest if isinstance(writer, DatabaseWriter) else compute_sha256(temporary)
+    shown = writer.shown if isinstance(writer, DatabaseWriter) else str(output)
+    return job.manifest(output=shown, output_sha256=output_sha256, data_sha256=data_sha256)
 
 
 def score_frame(
@@ -144,51 +186,93 @@ def score_frame(
     )
 
 
-def _score(
-    contract: Contract,
-    definition: Definition,
-    bundle: Bundle,
-    target: Path,
-    *,
-    leads: Path | str | None,
-    as_of: dt.date | None,
-    quarantine: Path | str | None,
-) -> ScoreManifest:
-    table = read_leads(contract, leads=leads, as_of=as_of, need="attributes")
-    id_column = next(column.name for column in contract.columns if column.role == "id")
-    scores = score_frame(
-        table.frame, definition=definition, bundle=bundle, id_column=id_column, as_of=table.as_of
-    )
-    counts = table.manifest
-    if counts.read != len(scores) + counts.quarantined + counts.duplicates:
-        raise LeadsError(
-            f"{contract.source}: rows do not reconcile (read {counts.read:,}, scored {len(scores):,}, "
-            f"quarantined {counts.quarantined:,}, duplicates {counts.duplicates:,}); nothing was written."
+@dataclass(slots=True)
+class _Job:
+    """A scoring job and what it has counted so far."""
+
+    contract: Contract
+    definition: Definition
+    bundle: Bundle
+    as_of: dt.date | None
+    progress: Callable[[int], None] | None
+    read: int = 0
+    scored: int = 0
+    duplicates: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    notices: list[str] = field(default_factory=list)
+
+    def count(self, batch: LeadBatch, scores: pd.DataFrame) -> None:
+        """Add a batch to the counts."""
+        self.read += batch.read
+        self.scored += len(scores)
+        self.duplicates += batch.duplicates
+        self.quarantined += len(batch.rejects)
+        for name, number in scores["lead_class"].value_counts().items():
+            self.classes[str(name)] = self.classes.get(str(name), 0) + int(number)
+        if self.progress is not None and batch.read:
+            self.progress(self.read)
+
+    def check(self, rejected: QuarantineWriter) -> None:
+        """Refuse to publish rows that do not reconcile or are damaged too often."""
+        if self.read != self.scored + self.quarantined + self.duplicates:
+            raise LeadsError(
+                f"{self.contract.source}: rows do not reconcile (read {self.read:,}, scored {self.scored:,}, "
+                f"quarantined {self.quarantined:,}, duplicates {self.duplicates:,}); nothing was written."
+            )
+        if self.quarantined > self.contract.quarantine_limit * self.read:
+            error = QuarantineError(
+                f"{self.quarantined:,} of {self.read:,} leads break the contract "
+                f"(limit {self.contract.quarantine_limit:.1%}); nothing is published.",
+                *rejected.findings(),
+            )
+            error.quarantine = rejected.to_frame()
+            raise error
+
+    def manifest(self, *, output: str, output_sha256: str, data_sha256: str) -> ScoreManifest:
+        """Return the counts as a result."""
+        return ScoreManifest(
+            read=self.read,
+            scored=self.scored,
+            quarantined=self.quarantined,
+            duplicates=self.duplicates,
+            classes=tuple((entry.name, self.classes.get(entry.name, 0)) for entry in self.definition.classes),
+            definition=self.definition.name,
+            definition_version=self.definition.version,
+            definition_sha256=self.definition.sha256,
+            bundle=self.bundle.digest,
+            data_sha256=data_sha256,
+            output=output,
+            output_sha256=output_sha256,
+            as_of=self.as_of,
+            notices=(*self.notices, *_skew_notices(self.contract, self.definition, self.bundle)),
         )
-    if quarantine is not None:
-        write_text(quarantine, table.quarantine.to_csv(index=False, lineterminator="\n"))
-    with (
-        replaced_file(target) as temporary,
-        open_writer(temporary, suffix=target.suffix, columns=SCORE_COLUMNS) as writer,
-    ):
-        writer.write(scores)
-    found = scores["lead_class"].value_counts()
-    return ScoreManifest(
-        read=counts.read,
-        scored=len(scores),
-        quarantined=counts.quarantined,
-        duplicates=counts.duplicates,
-        classes=tuple((entry.name, int(found.get(entry.name, 0))) for entry in definition.classes),
-        definition=definition.name,
-        definition_version=definition.version,
-        definition_sha256=definition.sha256,
-        bundle=bundle.digest,
-        data_sha256=counts.data_sha256,
-        output=target,
-        output_sha256=compute_sha256(target),
-        as_of=table.as_of,
-        notices=(*counts.notices, *_skew_notices(contract, definition, bundle)),
-    )
+
+
+def _score(
+    job: _Job,
+    leads: Path | str | None,
+    writer: ScoreWriter,
+    rejected: QuarantineWriter,
+    *,
+    batch_rows: int,
+) -> str:
+    with open_leads(job.contract, leads=leads, batch_rows=batch_rows) as stream:
+        id_column = next(column.name for column in stream.contract.columns if column.role == "id")
+        for batch in stream:
+            scores = score_frame(
+                batch.frame,
+                definition=job.definition,
+                bundle=job.bundle,
+                id_column=id_column,
+                as_of=job.as_of,
+            )
+            writer.write(scores)
+            rejected.write(stream.table.name, batch.rejects)
+            job.count(batch, scores)
+        lines = [f"{name} {compute_sha256(path)}" for name, path in stream.paths.items()]
+    job.check(rejected)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
 
 
 def _skew_notices(contract: Contract, definition: Definition, bundle: Bundle) -> list[str]:
@@ -210,3 +294,29 @@ def _make_folder(target: Path) -> None:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise OutputError(f"{target}: cannot write here: {reason}.") from error
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what a killed job left beside the output; the caller holds its lock."""
+    for path in target.parent.glob(f".{target.name}.*.part"):
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """Let SIGTERM end the job like an error does, so that its temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    ):
+        yield
+        return
+
+    def stop(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Protocol
 from leadml.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
+    from typing import Self
 
     import pandas as pd
 
-__all__ = ["DIGITS", "ScoreWriter", "open_writer", "safe_cell", "safe_cells"]
+__all__ = ["DIGITS", "QuarantineWriter", "ScoreWriter", "csv_lines", "open_writer", "safe_cell", "safe_cells"]
 
 DIGITS = 6
 PROBABILITIES = ("probability_accepted", "probability_won")
+QUARANTINE_COLUMNS = ("table", "line", "column", "rule", "shape")
 ROW_GROUP = 100_000
+SHOWN_REJECTS = 10_000
 _SPECIAL = re.compile(r'[,"\r\n]')
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
 _FORMULA = re.compile(r"[\s\x00-\x1f\ufeff\u200b]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212|%]|[\t\r\n]")
@@ -32,7 +35,7 @@ class ScoreWriter(Protocol):
         """Append scores."""
         ...
 
-    def __enter__(self) -> ScoreWriter: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -100,6 +103,68 @@ def probability_cells(values: Iterable[float]) -> list[str]:
     return ["" if math.isnan(value) else f"{value:.{DIGITS}f}" for value in values]
 
 
+def csv_lines(scores: pd.DataFrame, columns: Iterable[str]) -> Iterator[str]:
+    """Return scores as the lines of a CSV file."""
+    cells = [
+        (probability_cells if name in PROBABILITIES else safe_cells)(scores[name].tolist())
+        for name in columns
+    ]
+    return (",".join(row) + "\n" for row in zip(*cells, strict=True))
+
+
+class QuarantineWriter:
+    """Lists damaged rows as they come and counts their rules.
+
+    Parameters
+    ----------
+    path : Path or None
+        The list (CSV); None counts only.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._stream = None if path is None else path.open("w", encoding="utf-8", newline="")
+        self._shown: list[tuple[object, ...]] = []
+        self._counts: dict[tuple[str, str | None], int] = {}
+        self._lines: dict[tuple[str, str | None], int] = {}
+        if self._stream is not None:
+            self._stream.write(",".join(QUARANTINE_COLUMNS) + "\n")
+
+    def write(self, table: str, rejects: Iterable[tuple[int, str | None, str, str]]) -> None:
+        """Add rows: line, column, rule, masked shape."""
+        for line, column, rule, shape in rejects:
+            self._counts[rule, column] = self._counts.get((rule, column), 0) + 1
+            self._lines.setdefault((rule, column), line)
+            if len(self._shown) < SHOWN_REJECTS:
+                self._shown.append((table, line, column, rule, shape))
+            if self._stream is not None:
+                self._stream.write(",".join(safe_cells((table, line, column, rule, shape))) + "\n")
+
+    def findings(self) -> list[str]:
+        """Return one sentence per broken rule, the commonest five."""
+        common = sorted(self._counts, key=lambda key: (-self._counts[key], key[0], key[1] or ""))[:5]
+        return [
+            f"{self._counts[key]:,} rows break rule {key[0]}{f' in column {key[1]}' if key[1] else ''}, "
+            f"first in line {self._lines[key]}."
+            for key in common
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the first rows: table, line, column, rule, shape."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self._shown, columns=QUARANTINE_COLUMNS)
+        return frame.assign(column=frame["column"].astype(object).where(frame["column"].notna(), None))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+
 class _CsvWriter:
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self._columns = columns
@@ -107,13 +172,9 @@ class _CsvWriter:
         self._stream.write(",".join(columns) + "\n")
 
     def write(self, scores: pd.DataFrame) -> None:
-        cells = [
-            (probability_cells if name in PROBABILITIES else safe_cells)(scores[name].tolist())
-            for name in self._columns
-        ]
-        self._stream.writelines(",".join(row) + "\n" for row in zip(*cells, strict=True))
+        self._stream.writelines(csv_lines(scores, self._columns))
 
-    def __enter__(self) -> ScoreWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -155,7 +216,7 @@ class _ParquetWriter:
         self._writer.write_table(self._waiting.slice(0, n_rows).combine_chunks(), row_group_size=ROW_GROUP)
         self._waiting = self._waiting.slice(n_rows)
 
-    def __enter__(self) -> ScoreWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
