@@ -232,8 +232,8 @@ def parse_yaml(text: str, *, source: str, what: str, error: type[LeadmlError]) -
     MappingNode
         The top-level mapping.
     """
-    from ruamel.yaml import YAML  # noqa: PLC0415 - 0.1 s that `--help` does not need
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise error(f"{source}: more than {MAX_BYTES:,} bytes; too long for a {what}.")

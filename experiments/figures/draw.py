@@ -35,7 +35,8 @@ def draw_proposal(proposals) -> None:
     with mpl.rc_context(settings):
         figure, ax = mpl.pyplot.subplots(figsize=(8, 2.6), layout="constrained")
         proposals.plot(ax)
-        figure.savefig(ROOT / "experiments" / "figures" / "proposal.svg", metadata={"Date": None, "Creator": None})
+        path = ROOT / "experiments" / "figures" / "proposal.svg"
+        figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
 def rules_table() -> str:
