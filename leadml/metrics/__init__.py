@@ -20,17 +20,29 @@ from leadml.metrics._discrimination import (
 from leadml.metrics._gate import compute_gate_size, holm, learn_then_test, mover_p_value, sequential_evidence
 from leadml.metrics._intervals import clopper_pearson, kish_counts, mover_interval, wilson_interval
 from leadml.metrics._power import compute_power, exploration_size, smallest_detectable
+from leadml.metrics._segments import (
+    SegmentCalibration,
+    Spread,
+    compare_segments,
+    estimate_prevalence,
+    estimate_spread,
+)
 
 __all__ = [
     "CalibrationLine",
     "ReliabilityCurve",
+    "SegmentCalibration",
+    "Spread",
     "average_precision",
     "brier_score",
     "calibration_line",
     "clopper_pearson",
+    "compare_segments",
     "compute_gate_size",
     "compute_logit",
     "compute_power",
+    "estimate_prevalence",
+    "estimate_spread",
     "expit",
     "exploration_size",
     "fit_logistic",

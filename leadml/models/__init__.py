@@ -4,6 +4,7 @@ from leadml.models._bundle import Bundle, BundledModel, load_bundle, write_bundl
 from leadml.models._calibration import Calibration, choose_calibration, fit_calibration
 from leadml.models._encoder import LeadEncoder
 from leadml.models._features import Feature, choose_features, compute_features, find_directions
+from leadml.models._level import LevelShift, compare_levels
 from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
 from leadml.models._train import evaluate_predictions, train_model
@@ -14,12 +15,14 @@ __all__ = [
     "Calibration",
     "Feature",
     "LeadEncoder",
+    "LevelShift",
     "ModelEvaluation",
     "SplineLogisticClassifier",
     "TrainedModel",
     "UntrainedModel",
     "choose_calibration",
     "choose_features",
+    "compare_levels",
     "compute_features",
     "evaluate_predictions",
     "find_directions",

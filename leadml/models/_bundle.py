@@ -58,6 +58,8 @@ class BundledModel:
         Encoder and classifier.
     calibrator : Calibration
         Applied after it.
+    offset : float
+        Added to the log-odds because the level has moved since training.
     metrics : dict of str to float
         Its judgement on later leads.
     verdict : str
@@ -70,6 +72,7 @@ class BundledModel:
     clock: tuple[str, ...]
     pipeline: Pipeline = field(repr=False)
     calibrator: Calibration = field(repr=False)
+    offset: float
     metrics: dict[str, float] = field(repr=False)
     verdict: str
 
@@ -135,7 +138,12 @@ class Bundle:
                 np.full(len(frame), np.nan)
                 if model is None
                 else predict_scores(
-                    model.pipeline, model.calibrator, frame, features=model.features, clock=model.clock
+                    model.pipeline,
+                    model.calibrator,
+                    frame,
+                    features=model.features,
+                    clock=model.clock,
+                    offset=model.offset,
                 )
             )
         return pd.DataFrame(columns, index=frame.index)
@@ -325,12 +333,15 @@ def _model(target: str, described: dict[str, Any], data: bytes, *, where: str) -
         clock=tuple(described["clock"]),
         pipeline=load_pipeline(data, where=where),
         calibrator=calibrator,
+        offset=float(described["offset"]),
         metrics=dict(described["metrics"]),
         verdict=described["verdict"],
     )
     rows = _from_plain(described["test_rows"], features)
     expected = np.asarray(described["test_scores"], dtype=np.float64)
-    scores = predict_scores(model.pipeline, calibrator, rows, features=features, clock=("_handoff",))
+    scores = predict_scores(
+        model.pipeline, calibrator, rows, features=features, clock=("_handoff",), offset=model.offset
+    )
     if scores.shape != expected.shape or not np.allclose(scores, expected, rtol=0, atol=_TOLERANCE):
         raise BundleError(f"{where}: its test rows score otherwise here than where it was trained.")
     return model
@@ -377,13 +388,19 @@ def _describe(model: TrainedModel, *, sha256: str, random_state: int) -> dict[st
     rows = _draw_rows(model, random_state=random_state)
     frame = _from_plain(rows, model.features)
     scores = predict_scores(
-        model.pipeline, model.calibrator, frame, features=model.features, clock=("_handoff",)
+        model.pipeline,
+        model.calibrator,
+        frame,
+        features=model.features,
+        clock=("_handoff",),
+        offset=model.offset,
     )
     return {
         "candidate": model.candidate,
         "features": [asdict(feature) for feature in model.features],
         "clock": list(model.clock),
         "calibrator": asdict(model.calibrator),
+        "offset": model.offset,
         "metrics": {name: _number(value) for name, value in sorted(model.evaluation.metrics.items())},
         "verdict": model.evaluation.verdict,
         "sha256": sha256,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from leadml._render import format_count, format_rate, render_card, render_frame
-from leadml.metrics import reliability_curve
+from leadml.metrics import compute_logit, expit, reliability_curve
 from leadml.models._features import compute_features
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from leadml.models._calibration import Calibration
     from leadml.models._features import Feature
+    from leadml.models._level import LevelShift
 
 __all__ = ["TARGET_WORDS", "ModelEvaluation", "TrainedModel", "UntrainedModel", "predict_scores"]
 
@@ -109,6 +110,8 @@ class TrainedModel:
         On the leads of `holdout`.
     holdout : DataFrame
         The later leads, by the index of the lead table: y_true, y_prob, y_prob_definition.
+    level : LevelShift
+        Whether the level of the later leads has moved, and what recalibrating it does.
     notices : tuple of str
         What was left out, and why.
     random_state : int
@@ -124,10 +127,18 @@ class TrainedModel:
     choice: pd.DataFrame = field(repr=False)
     evaluation: ModelEvaluation
     holdout: pd.DataFrame = field(repr=False)
+    level: LevelShift
     notices: tuple[str, ...] = field(default=(), repr=False)
     random_state: int = 0
 
-    def predict_proba(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+    @property
+    def offset(self) -> float:
+        """What is added to the log-odds of new leads because the level has moved; 0 if it has not."""
+        return self.level.offset if self.level.shifted else 0.0
+
+    def predict_proba(
+        self, frame: pd.DataFrame, *, level: Literal["current", "trained"] = "current"
+    ) -> NDArray[np.float64]:
         """Give the probability of the target for leads.
 
         Parameters
@@ -135,6 +146,9 @@ class TrainedModel:
         frame : DataFrame
             Leads in contract columns and types. Levels the model has not seen count as "other", or as
             missing if no level was rare in training.
+        level : {"current", "trained"}, default "current"
+            "current" recalibrates the intercept on the matured later leads if their level has moved;
+            "trained" is what was judged on them and stands in `holdout`.
 
         Returns
         -------
@@ -145,7 +159,14 @@ class TrainedModel:
         LeadsError
             If an attribute is missing from the frame or has another type.
         """
-        return predict_scores(self.pipeline, self.calibrator, frame, features=self.features, clock=self.clock)
+        return predict_scores(
+            self.pipeline,
+            self.calibrator,
+            frame,
+            features=self.features,
+            clock=self.clock,
+            offset=self.offset if level == "current" else 0.0,
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per predictor judged on the later leads, the model first."""
@@ -156,7 +177,7 @@ class TrainedModel:
             f"{self.target}: {self.candidate} on {len(self.features)} attributes, calibration: "
             f"{self.calibrator.method}"
         )
-        return f"{head}\n{self.evaluation!r}"
+        return f"{head}\n{self.evaluation!r}\n{self.level!r}"
 
     def _repr_html_(self) -> str:
         m = self.evaluation.metrics
@@ -165,7 +186,7 @@ class TrainedModel:
             f"ROC AUC {m['auc']:.3f}, 95 % interval {m['auc_low']:.3f} to {m['auc_high']:.3f}."
         )
         title = f"{self.target}: {self.evaluation.verdict}"
-        parts = [self.evaluation.reason, text, render_frame(self.evaluation.baselines)]
+        parts = [self.evaluation.reason, text, render_frame(self.evaluation.baselines), repr(self.level)]
         return str(render_card(title, parts, notes=self.notices))
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -215,6 +236,7 @@ def predict_scores(
     *,
     features: Sequence[Feature],
     clock: Sequence[str],
+    offset: float = 0.0,
 ) -> NDArray[np.float64]:
     """Take the features from leads, score them and calibrate.
 
@@ -230,6 +252,8 @@ def predict_scores(
         What the pipeline was trained on.
     clock : sequence of str
         Columns that date a lead.
+    offset : float, default 0.0
+        Added to the calibrated log-odds.
 
     Returns
     -------
@@ -239,4 +263,5 @@ def predict_scores(
     if not len(X):
         return np.zeros(0)
     # Twelve decimals: the last bits of an exponential differ between processors.
-    return np.round(calibrator.calibrate(pipeline.predict_proba(X)[:, 1]), 12)
+    p = calibrator.calibrate(pipeline.predict_proba(X)[:, 1])
+    return np.round(expit(compute_logit(p) + offset) if offset else p, 12)

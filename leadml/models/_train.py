@@ -27,6 +27,7 @@ from leadml.models._baselines import (
 from leadml.models._calibration import choose_calibration
 from leadml.models._candidates import choose_candidate, list_candidates, order_rows
 from leadml.models._features import choose_features, compute_features
+from leadml.models._level import compare_levels
 from leadml.models._model import TARGET_WORDS, ModelEvaluation, TrainedModel, UntrainedModel
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def train_model(
     codes = pipeline["encode"].transform(everything)
     predictors["naive Bayes"] = predict_naive_bayes(codes, y, train=train, test=test)
     evaluation = evaluate_predictions(label[test], predictors, target=target, y_train=y, score=raw)
+    level = compare_levels(label[test], predictors["model"], base_rate=float(y.mean()))
     holdout = pd.DataFrame(
         {"y_true": label[test], "y_prob": predictors["model"], "y_prob_definition": by_definition},
         index=table.frame.index[test],
@@ -146,6 +148,7 @@ def train_model(
         choice=choice.table,
         evaluation=evaluation,
         holdout=holdout.sort_index(),
+        level=level,
         notices=notices,
         random_state=random_state,
     )

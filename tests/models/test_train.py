@@ -58,7 +58,7 @@ def test_baselines_stand_beside_the_model(trained):
 
 def test_holdout_holds_what_the_model_says(trained):
     model, table, _ = trained
-    p = model.predict_proba(table.frame.loc[model.holdout.index])
+    p = model.predict_proba(table.frame.loc[model.holdout.index], level="trained")
     np.testing.assert_array_equal(p, model.holdout["y_prob"])
     assert model.holdout["y_prob_definition"].nunique() == 2
 
