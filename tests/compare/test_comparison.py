@@ -60,10 +60,16 @@ def labels(accepted, won=None, *, mature=None, t0=None):
     )
 
 
-def compare(text, frame, targets, models=None):
-    return compare_definition(
-        parse_definition(text), SimpleNamespace(frame=frame), targets, models=models or {}
+def make_table(frame, account=None):
+    columns = tuple(SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns)
+    return SimpleNamespace(
+        frame=frame, contract=SimpleNamespace(columns=columns), role={"account": account}.get
     )
+
+
+def compare(text, frame, targets, models=None):
+    table = make_table(frame)
+    return compare_definition(parse_definition(text), table, targets, models=models or {}, n_resamples=50)
 
 
 def row(comparison, criterion, target="accepted"):
@@ -262,3 +268,36 @@ def test_inside_and_outside_add_up_and_ranges_hold_their_rates(rows, accepted, t
     part = found[found["drop_gain_low"].notna()]
     assert (part["drop_gain_low"] <= part["drop_gain"] + 1e-12).all()
     assert (part["drop_gain"] <= part["drop_gain_high"] + 1e-12).all()
+
+
+def test_several_leads_per_account_are_said_to_narrow_the_ranges():
+    table = make_table(leads(MONTHS, SIZE), pd.Series(["a"] * 5 + ["b"] * 5))
+    found = compare_definition(parse_definition(ALL), table, labels(ACCEPTED), models={}, n_resamples=50)
+    assert any("5.0 leads per account" in note for note in found.notes)
+    table = make_table(leads(MONTHS, SIZE), pd.Series(range(10)))
+    found = compare_definition(parse_definition(ALL), table, labels(ACCEPTED), models={}, n_resamples=50)
+    assert not any("per account" in note for note in found.notes)
+
+
+def test_model_reaches_the_definitions_rate_with_more_leads():
+    rng = np.random.default_rng(0)
+    n = 400
+    good = rng.random(n)
+    won = (rng.random(n) < good).astype(float)
+    frame = leads(np.where(rng.random(n) < 0.4, 3.0, 12.0), [90] * n)
+    model = model_for(won, good, range(n))
+    comparison = compare(ALL, frame, labels([np.nan] * n, won=won), {"won": model})
+    found = comparison.at_equal_precision.iloc[0]
+    assert found["rate"] == pytest.approx(won[frame["months"] <= 6].mean())
+    assert found["volume_model"] > found["volume_definition"]
+    assert found["volume_model_low"] <= found["volume_model"] <= found["volume_model_high"]
+    volume = comparison.at_equal_volume.iloc[0]
+    assert volume["wins_left"] == pytest.approx(1000 * volume["difference"])
+    assert volume["wins_left_low"] > 0
+
+
+def test_a_definition_that_hands_nothing_over_has_no_rate_to_reach():
+    model = model_for([0.0, 1.0], [0.9, 0.1], [8, 9])
+    found = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED), {"won": model}).at_equal_precision.iloc[0]
+    assert found["volume_definition"] == 0
+    assert np.isnan(found["rate"])

@@ -108,6 +108,12 @@ def sample_leads(n_leads=4000, seed=0):
 def sample_table(frame):
     return SimpleNamespace(
         frame=frame,
+        role=lambda _: None,
+        contract=SimpleNamespace(
+            columns=tuple(
+                SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns
+            )
+        ),
         as_of=date(2026, 9, 30),
         manifest=SimpleNamespace(
             read=4120,
