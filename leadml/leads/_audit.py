@@ -44,9 +44,10 @@ def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditRepor
     """
     targets = compute_targets(table, as_of=as_of)
     findings: list[AuditFinding] = []
-    findings += audit_leaks(table, targets)
-    findings += audit_values(table)
     findings += audit_time(table, targets)
+    proxies = {finding.column for finding in findings if finding.code == "date_proxy" and finding.column}
+    findings += audit_leaks(table, targets, explained=proxies)
+    findings += audit_values(table)
     findings += audit_labels(table, targets)
     return AuditReport(
         findings=sort_findings(findings), n_leads=len(table.frame), n_columns=len(table.frame.columns)

@@ -13,7 +13,7 @@ from leadml.leads._rates import cell_codes, cells_of, column_auc, rank_auc
 from leadml.leads._targets import naive, start_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ MISSING_AUC = 0.60
 _LEAST_LABELS = 20
 _PURE = 0.98
 _TAIL = 0.05
+_SUSPICIONS = frozenset({"leakage_suspected", "values_jump"})
 _DURATION = re.compile(r"\b(days|hours|minutes|duration|elapsed)\b(?!\s+since)", re.IGNORECASE)
 _EVENTS = (
     "answered approached attended bounced called clicked conversation converted dialed modified opened"
@@ -46,15 +47,27 @@ def labelled(targets: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_], ND
             yield name, known, y
 
 
-def audit_leaks(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
-    """Yield findings about attributes that tell a label better than anything known at handoff can."""
+def audit_leaks(
+    table: LeadTable, targets: pd.DataFrame, *, explained: Collection[str] = ()
+) -> Iterator[AuditFinding]:
+    """Yield findings about attributes that tell a label better than anything known at handoff can.
+
+    For the columns `explained` (they follow the calendar) an unusual rate is no sign of a leak.
+    """
     attributes = [column for column in table.contract.columns if column.role == "attribute"]
     for column in attributes:
         values = table.frame[column.name]
         found: dict[str, AuditFinding] = {}
         for target, known, y in labelled(targets):
-            for finding in _leaks(column, values[known], y, target):
+            happened = _happened(table, target)
+            filled = _filled_only(values, happened) if column.known_at != "after" else None
+            if filled is not None:
+                finding = _filled_finding(column, filled, happened, target)
                 found.setdefault(finding.code, finding)
+                continue
+            for finding in _leaks(column, values[known], y, target):
+                if column.name not in explained or finding.code not in _SUSPICIONS:
+                    found.setdefault(finding.code, finding)
         yield from found.values()
         yield from _event_state(column, values)
     yield from _outcome_durations(table, attributes)
@@ -75,18 +88,6 @@ def _leaks(
             message=f"declared as known only after the handoff (alone it tells {target} with AUC {auc:.2f});"
             " it is never a feature.",
             evidence=evidence,
-        )
-        return
-    filled = _filled_only(values, y)
-    if filled is not None:
-        yield AuditFinding(
-            code="filled_after_outcome",
-            severity="error",
-            column=column.name,
-            message=f"is filled for {share(filled['filled_positive'])} of the {target} leads and"
-            f" {share(filled['filled_negative'])} of the others: it is written after the outcome."
-            " Declare `known_at: after` or leave it out.",
-            evidence={**evidence, **filled},
         )
         return
     if auc >= LEAK_AUC:
@@ -131,6 +132,28 @@ def _leaks(
         )
     yield from _jumps(column, values, y, evidence)
     yield from _missingness(column, values, y, evidence)
+
+
+def _happened(table: LeadTable, target: str) -> NDArray[np.float64]:
+    """Return which leads are won (accepted) at all, however late: what a late entry goes with."""
+    labels = table.role("outcome" if target == "won" else "verdict")
+    if labels is None:
+        return np.zeros(len(table.frame))
+    return (labels == ("won" if target == "won" else "accepted")).to_numpy().astype(np.float64)
+
+
+def _filled_finding(
+    column: Column, filled: dict[str, float], happened: NDArray[np.float64], target: str
+) -> AuditFinding:
+    return AuditFinding(
+        code="filled_after_outcome",
+        severity="error",
+        column=column.name,
+        message=f"is filled for {share(filled['filled_positive'])} of the {target} leads and"
+        f" {share(filled['filled_negative'])} of the others: it is written after the outcome."
+        " Declare `known_at: after` or leave it out.",
+        evidence={"target": target, "n": len(happened), "rate": round(float(happened.mean()), 4), **filled},
+    )
 
 
 def _jumps(

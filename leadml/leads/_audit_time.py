@@ -338,9 +338,9 @@ def _special_values(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFi
                 code="special_value",
                 severity="warning",
                 column=column.name,
-                message=f"{target} is {share(found['rate'])} at {found['value']:g} ({int(found['n']):,} leads)"
-                f" but {share(found['rate_next'])} just above and rises from there: {found['value']:g} is"
-                " another kind of lead. Treat it apart (declare it missing).",
+                message=f"{target} is {share(found['rate'])} at {found['value']:g} ({int(found['n']):,}"
+                f" leads) but {share(found['rate_next'])} just above and rises from there:"
+                f" {found['value']:g} is another kind of lead. Treat it apart (declare it missing).",
                 evidence={"target": target, **found},
             )
             break

@@ -195,15 +195,15 @@ def _numbers(column: Column, values: pd.Series[Any]) -> Iterator[AuditFinding]:
         )
     zero = float((numbers == 0).mean())
     rest = numbers[numbers != 0]
-    if zero >= 0.2 and len(rest) >= 5 and np.abs(rest).min() >= 50 and rest.min() > 0:
+    if zero >= 0.2 and len(rest) >= 5 and rest.min() > 0 and np.quantile(rest, 0.05) >= 50:
         yield AuditFinding(
             code="zero_may_mean_missing",
             severity="warning",
             column=column.name,
-            message=f"{share(zero)} are 0 and the smallest other value is {rest.min():g}: 0 probably"
+            message=f"{share(zero)} are 0 and the others begin at about {np.quantile(rest, 0.05):g}: 0 probably"
             " means that"
             ' nothing was entered. If so, declare `missing: ["0"]`.',
-            evidence={"zero": round(zero, 4), "smallest": float(rest.min())},
+            evidence={"zero": round(zero, 4), "others_from": float(np.quantile(rest, 0.05))},
         )
 
 

@@ -186,6 +186,10 @@ def _boolean_reader(column: Column) -> Callable[[str], object]:
 
 
 def _typed_number(text: str, column: Column, *, whole: bool) -> object:
+    if len(text) <= 15 and text.isascii() and text.isdigit():
+        return int(text) if whole else float(text)
+    if not whole and column.decimal == "." and _PLAIN.fullmatch(text):
+        return float(text)
     value = _number(text, column)
     if isinstance(value, Bad):
         return _Broken(value)
@@ -221,6 +225,7 @@ def _number(text: str, column: Column) -> Decimal | Bad:
     return -value if negative else value
 
 
+_PLAIN = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,20}")
 _PATTERNS: dict[tuple[str, str], re.Pattern[str]] = {}
 
 

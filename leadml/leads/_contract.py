@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -611,9 +612,9 @@ def _families(node: Node | None, what: str, problems: Problems) -> tuple[tuple[s
     for key, entry in body.items if body is not None else ():
         family = re.sub(r"[^a-z0-9]+", "_", key.text.lower()).strip("_")
         family = _FAMILY_NAMES.get(family, family)
-        close = suggest(family, FAMILIES)
+        close = difflib.get_close_matches(family, FAMILIES, n=1, cutoff=0.8)
         if family not in FAMILIES and close:
-            problems.add(key, f"{what}.families: unknown family {key.text!r}.{close}")
+            problems.add(key, f"{what}.families: unknown family {key.text!r}. Did you mean {close[0]!r}?")
         words = problems.texts(entry, f"{what}.families.{key.text}")
         for word in words:
             if word in owner:

@@ -23,6 +23,8 @@ __all__ = ["CsvBlock", "CsvReader", "Reject", "mask"]
 BLOCK_BYTES = 1 << 22
 MAX_RECORD_LINES = 2_000
 MAX_RECORD_CHARS = 1 << 20
+_SHAPE_SAMPLE = 200
+_MAX_SHAPES = 500
 _WIDE = ("utf-16", "utf-32", "utf_16", "utf_32", "utf16", "utf32")
 
 
@@ -97,8 +99,11 @@ class CsvReader:
         self._quote = quote
         self._grammar = _Grammar(delimiter, quote) if quote else None
         self.blank_lines = 0
+        self._pending_blank = 0
+        self._header_texts: list[str] = []
         self.header: tuple[str, ...] = self._read_header()
         self._header_texts = list(self.header)
+        self._shapes: set[str] = set()
 
     @property
     def ends_with_newline(self) -> bool:
@@ -126,11 +131,11 @@ class CsvReader:
             if batch is None:
                 break
             fast = self._fast(batch, wanted)
+            if fast is None:
+                fast = self._fast_quoted(batch, wanted)
             yield fast if fast is not None else self._slow(batch, wanted)
         self.blank_lines = self._pending_blank
         self._pending_blank = 0
-
-    _pending_blank = 0
 
     def _fast(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
         """Split a batch in which nothing can be quoted or damaged; None if that is not sure."""
@@ -144,10 +149,39 @@ class CsvReader:
         texts = text.split("\n")
         width = len(self._header_texts)
         rows = [line.split(self._delimiter) for line in texts]
-        if width == 1 or set(map(len, rows)) != {width} or self._header_texts in rows:
+        if width == 1 or set(map(len, rows)) != {width} or self._repeats_header(rows):
             return None
+        return self._whole_block(rows, batch.start, wanted)
+
+    def _fast_quoted(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
+        """Read a batch of whole, undamaged lines with quotes; None if one line is not that."""
+        text = batch.text
+        if text is None or self._grammar is None or self._pending_blank or "\0" in text:
+            return None
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").removesuffix("\r")
+        rows = self._grammar.all_fields(text.split("\n"))
+        width = len(self._header_texts)
+        if rows is None or width == 1 or set(map(len, rows)) != {width} or self._repeats_header(rows):
+            return None
+        return self._whole_block(rows, batch.start, wanted)
+
+    def _whole_block(self, rows: list[list[str]], start: int, wanted: list[int]) -> CsvBlock:
+        self._remember_shapes(rows[:_SHAPE_SAMPLE])
         columns = [[row[position] for row in rows] for position in wanted]
-        return CsvBlock(columns, list(range(batch.start, batch.start + len(rows))))
+        return CsvBlock(columns, list(range(start, start + len(rows))))
+
+    def _repeats_header(self, rows: list[list[str]]) -> bool:
+        first = self._header_texts[0]
+        return any(row[0].strip("\ufeff ") == first and self._is_header(row) for row in rows)
+
+    def _is_header(self, fields: list[str]) -> bool:
+        return [name.strip("\ufeff ") for name in fields] == self._header_texts
+
+    def _remember_shapes(self, rows: list[list[str]]) -> None:
+        """Remember what the first field of a row looks like: it tells rows from lines of a text."""
+        if len(self._shapes) < _MAX_SHAPES:
+            self._shapes.update(mask(row[0]) for row in rows)
 
     def _slow(self, batch: _Batch, wanted: list[int]) -> CsvBlock:
         """Read a batch line by line."""
@@ -155,7 +189,7 @@ class CsvReader:
         self._lines.push(batch.lines())
         stop = batch.start + batch.n_lines
         while (line := self._lines.next(before=stop)) is not None:
-            if line.text is not None and not line.text.strip("\r"):
+            if line.text is not None and not line.text.strip("\r\x1a"):
                 self._pending_blank += 1
                 continue
             if self._pending_blank:
@@ -171,6 +205,7 @@ class CsvReader:
                 shape = line.shape if line.text is None else mask(line.text)
                 block.rejects.append(Reject(line.number, None, rule or "field_count", shape))
                 continue
+            self._remember_shapes([fields])
             block.lines.append(line.number)
             for values, position in zip(block.columns, wanted, strict=True):
                 values.append(fields[position])
@@ -179,7 +214,7 @@ class CsvReader:
     def _count_rule(self, fields: list[str]) -> str | None:
         if len(fields) != len(self._header_texts):
             return "field_count"
-        if [name.strip() for name in fields] == self._header_texts:
+        if self._is_header(fields):
             return "repeated_header"
         return None
 
@@ -223,23 +258,25 @@ class CsvReader:
             fields = self._grammar.fields("\n".join(parts).removesuffix("\r"))
             if (
                 fields is not None
-                and len(fields) == len(self._header_texts_or(fields))
+                and len(fields) == (len(self._header_texts) or len(fields))
                 and not self._looks_swallowed(parts)
             ):
                 return fields, None
         self._lines.push(taken)
         return None, "quote"
 
-    def _header_texts_or(self, fields: list[str]) -> list[str]:
-        return getattr(self, "_header_texts", fields)
-
     def _looks_swallowed(self, parts: list[str]) -> bool:
-        """Say whether every line of a multi-line record would be a record by itself.
+        """Say whether a multi-line record holds lines that are rows themselves.
 
         Then it is no text with line breaks but rows between two damaged quotes.
         """
-        width = len(getattr(self, "_header_texts", ()))
-        return width > 2 and all(part.count(self._delimiter) == width - 1 for part in parts)
+        firsts = [mask(part.partition(self._delimiter)[0].strip(self._quote)) for part in parts]
+        shapes = self._shapes | {firsts[0]}
+        rows = [
+            part.count(self._delimiter) == len(self._header_texts) - 1 and first in shapes
+            for part, first in zip(parts, firsts, strict=True)
+        ]
+        return any(rows[1:-1]) or (rows[0] and rows[-1])
 
 
 class _Grammar:
@@ -269,6 +306,15 @@ class _Grammar:
         if text[match.end()] != self._delimiter:
             return "bad"
         return self.state(text[match.end() + 1 :])
+
+    def all_fields(self, texts: list[str]) -> list[list[str]] | None:
+        """Return the fields of lines that are one record each; None if one of them is not."""
+        if not all(map(self._complete.fullmatch, texts)):
+            return None
+        try:
+            return list(csv.reader(texts, delimiter=self._delimiter, quotechar=self._quote, strict=True))
+        except csv.Error:
+            return None
 
     def fields(self, text: str) -> list[str] | None:
         lines = text.split("\n")

@@ -272,7 +272,7 @@ def _worked(table: LeadTable) -> NDArray[np.bool_]:
         return np.ones(len(table.frame), dtype=bool)
     worked = verdict.isin(["accepted", "rejected"]).to_numpy()
     if outcome is not None:
-        worked |= outcome.isin(["won", "lost"]).to_numpy()
+        worked = worked | outcome.isin(["won", "lost"]).to_numpy()
     return worked
 
 

@@ -1,0 +1,163 @@
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadml.leads._cells import type_column
+from leadml.leads._contract import Column
+
+
+def column(kind, role="attribute", **more):
+    return Column(name="x", table="leads", source="X", role=role, type=kind, **more)
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "expected"),
+    [
+        ("1200", {}, 1200.0),
+        (" 12.5 ", {}, 12.5),
+        ("-3", {}, -3.0),
+        ("+3", {}, 3.0),
+        ("\u22123", {}, -3.0),
+        ("1.5e3", {}, 1500.0),
+        (".5", {}, 0.5),
+        ("5.", {}, 5.0),
+        ("1.234,56", {"decimal": ",", "thousands": "."}, 1234.56),
+        ("1 234 567", {"thousands": " "}, 1234567.0),
+        ("1'234.5", {"thousands": "'"}, 1234.5),
+        ("$200,000 ", {"thousands": ",", "currency": "USD"}, 200000.0),
+        ("-$5.10", {"currency": "USD"}, -5.1),
+        ("$-5.10", {"currency": "USD"}, -5.1),
+        ("(5.10)", {"currency": "USD"}, -5.1),
+        ("1.200,00 €", {"decimal": ",", "thousands": ".", "currency": "EUR"}, 1200.0),
+        ("EUR 12", {"currency": "EUR"}, 12.0),
+        ("$1.2M", {"currency": "USD", "suffixes": (("M", Decimal(1000000)), ("k", Decimal(1000)))}, 1.2e6),
+        ("45 %", {"suffixes": (("%", Decimal("0.01")),)}, 0.45),
+    ],
+)
+def test_a_number_in_the_declared_notation_is_read(text, more, expected):
+    typed = type_column(column("number", **more), [text])
+    assert not typed.bad
+    assert typed.series[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("NA", {}),
+        ("$5", {}),
+        ("€5", {"currency": "USD"}),
+        ("1,200", {}),
+        ("1,20", {"thousands": ","}),
+        ("12,00,000", {"thousands": ","}),
+        ("1.234,56", {}),
+        ("1.2M", {}),
+        ("nan", {}),
+        ("inf", {}),
+        ("--5", {}),
+        ("12 34", {}),
+        ("٣", {}),
+        ("0x10", {}),
+        ("1e400", {}),
+        (",", {"thousands": ","}),
+        ("-", {}),
+    ],
+)
+def test_what_is_not_in_the_declared_notation_is_broken_not_guessed(text, more):
+    typed = type_column(column("number", **more), ["7", text])
+    assert list(typed.bad) == [1]
+    assert typed.series[0] == 7
+    assert np.isnan(typed.series[1])
+
+
+def test_an_integer_is_whole_and_exact():
+    typed = type_column(column("integer"), ["9007199254740993", "50.0", "1.5", "99999999999999999999", ""])
+    assert typed.series.dtype == "Int64"
+    assert typed.series[0] == 9007199254740993
+    assert typed.series[1] == 50
+    assert typed.bad == {2: "integer", 3: "range"}
+    assert typed.series.isna().tolist() == [False, False, True, True, True]
+
+
+def test_words_for_missing_belong_to_the_column_that_declares_them():
+    assert type_column(column("category"), ["NA", "None", "", None]).series.tolist()[:2] == ["NA", "None"]
+    typed = type_column(column("category", missing=("NA", "-")), ["NA", " - ", "x", "na"])
+    assert typed.series.isna().tolist() == [True, True, False, False]
+
+
+def test_a_number_declared_missing_is_missing_in_every_spelling():
+    typed = type_column(column("number", missing=("0", "999")), ["0", "0.0", "999.00", "9990", "1"])
+    assert typed.series.isna().tolist() == [True, True, True, False, False]
+
+
+def test_identifiers_keep_every_character():
+    texts = ["007", " 7", "7.0", "1E5", "=1+1"]
+    assert type_column(column("text", role="id"), texts).series.tolist() == texts
+
+
+def test_booleans_are_words_that_say_so():
+    typed = type_column(column("boolean"), ["TRUE", "no", "1", "0", "Y", "f", "", "maybe"])
+    assert typed.series.tolist()[:6] == [True, False, True, False, True, False]
+    assert typed.series.isna().tolist()[6:] == [True, True]
+    assert typed.bad == {7: "boolean"}
+    inverted = type_column(column("boolean", true=("No",), false=("Yes",)), ["No", "Yes", "1"])
+    assert inverted.series.tolist()[:2] == [True, False]
+    assert inverted.bad == {2: "boolean"}
+
+
+def test_levels_are_a_closed_list_in_order():
+    typed = type_column(column("ordinal", levels=("low", "high")), ["high", " low ", "huge", ""])
+    assert typed.series.cat.ordered
+    assert list(typed.series.cat.categories) == ["low", "high"]
+    assert typed.bad == {2: "level"}
+    assert typed.series.tolist()[:2] == ["high", "low"]
+
+
+def test_labels_are_what_the_contract_says_and_the_rest_is_counted():
+    verdict = column(
+        "category", role="verdict", values=(("accepted", ("1",)), ("rejected", ("0",)), ("pending", ()))
+    )
+    typed = type_column(verdict, ["1", "0", "", "2", "2", None])
+    assert typed.series.tolist() == ["accepted", "rejected", "pending", "pending", "pending", "pending"]
+    assert typed.unlisted == {"2": 2}
+    strict = column("category", role="verdict", values=verdict.values, otherwise="quarantine")
+    assert type_column(strict, ["1", "2"]).bad == {1: "value"}
+
+
+def test_a_star_means_any_value():
+    outcome = column("category", role="outcome", values=(("won", ("*",)), ("lost", ("no",)), ("open", ())))
+    assert type_column(outcome, ["2021-01-01", "no", ""]).series.tolist() == ["won", "lost", "open"]
+
+
+def test_dates_with_a_zone_are_utc_and_others_are_naive():
+    zoned = type_column(column("date", format=("%Y-%m-%d %H:%M %z",)), ["2021-01-05 10:00 +0200", ""])
+    assert str(zoned.series.dt.tz) == "UTC"
+    assert zoned.series[0] == pd.Timestamp("2021-01-05 08:00", tz="UTC")
+    plain = type_column(column("date", format=("%Y-%m-%d",)), ["2021-01-05", "5.1.2021"])
+    assert plain.series.dt.tz is None
+    assert plain.bad == {1: "date_format"}
+
+
+@pytest.mark.parametrize("kind", ["number", "integer", "boolean", "date", "category", "text", "sequence"])
+def test_no_rows_give_an_empty_column_of_the_type(kind):
+    more = {"format": ("%Y-%m-%d",)} if kind == "date" else {}
+    empty = type_column(column(kind, **more), [])
+    assert len(empty.series) == 0
+    full = type_column(column(kind, **more), ["2021-01-01" if kind == "date" else "1"])
+    assert empty.series.dtype == full.series.dtype or kind == "category"
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=4))
+def test_a_plain_number_is_the_nearest_float(value):
+    text = format(value, "f")
+    assert type_column(column("number"), [text]).series[0] == float(text)
+
+
+@given(st.integers(min_value=-(10**17), max_value=10**17))
+def test_grouping_and_currency_do_not_change_a_number(value):
+    text = f"${value:,}" if value >= 0 else f"-${-value:,}"
+    typed = type_column(column("integer", thousands=",", currency="USD"), [text])
+    assert typed.series[0] == value
