@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from leadml._render import render_card, render_frame
-from leadml.models import SplineLogisticClassifier, compute_features
+from leadml.models import EbmClassifier, SplineLogisticClassifier, compute_features
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +155,7 @@ def explain_model(
 def _attribute(booster: Any, codes: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, str]:
     if not len(codes):
         return np.zeros(codes.shape), 0.0, "none"
-    if isinstance(booster, SplineLogisticClassifier):
+    if isinstance(booster, (EbmClassifier, SplineLogisticClassifier)):
         parts = booster.contributions(codes)
         centre = parts.mean(axis=0)
         return parts - centre, float(booster.intercept_ + centre.sum()), "additive"

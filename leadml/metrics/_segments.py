@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from leadml._render import render_card, render_frame
@@ -78,7 +79,7 @@ def estimate_spread(effects: ArrayLike, standard_errors: ArrayLike) -> Spread:
 
     References
     ----------
-    .. [1] DerSimonian, Laird (1986), Controlled Clinical Trials 7, 177-188 (between-group variance).
+    .. [1] Paule, Mandel (1982), Journal of Research of the National Bureau of Standards 87, 377-385.
     .. [2] Larsen, Merlo (2005), American Journal of Epidemiology 161, 81-88 (median odds ratio,
        ``exp(0.6745 sqrt(2) sd)``).
 
@@ -98,8 +99,7 @@ def estimate_spread(effects: ArrayLike, standard_errors: ArrayLike) -> Spread:
     w = 1 / se**2
     fixed = float((w * b).sum() / w.sum())
     q = float((w * (b - fixed) ** 2).sum())
-    excess = (q - (b.size - 1)) / float(w.sum() - (w**2).sum() / w.sum())
-    sd = float(np.sqrt(max(0.0, excess)))
+    sd = float(np.sqrt(_between(b, se)))
     w = 1 / (se**2 + sd**2)
     return Spread(
         n_groups=int(b.size),
@@ -109,6 +109,19 @@ def estimate_spread(effects: ArrayLike, standard_errors: ArrayLike) -> Spread:
         p_value=float(chi2.sf(q, b.size - 1)),
         median_odds_ratio=float(np.exp(0.6744897501960817 * np.sqrt(2) * sd)),
     )
+
+
+def _between(b: NDArray[np.float64], se: NDArray[np.float64]) -> float:
+    """Variance between groups at which the weighted squares are what chance gives (Paule, Mandel)."""
+
+    def surplus(variance: float) -> float:
+        w = 1 / (se**2 + variance)
+        mean = (w * b).sum() / w.sum()
+        return float((w * (b - mean) ** 2).sum()) - (b.size - 1)
+
+    if surplus(0.0) <= 0:
+        return 0.0
+    return float(brentq(surplus, 0.0, float(np.ptp(b) ** 2 + 1), xtol=1e-12))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

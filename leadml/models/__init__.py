@@ -2,21 +2,25 @@
 
 from leadml.models._bundle import Bundle, BundledModel, load_bundle, write_bundle
 from leadml.models._calibration import Calibration, choose_calibration, fit_calibration
+from leadml.models._ebm import EbmClassifier
 from leadml.models._encoder import LeadEncoder
 from leadml.models._features import Feature, choose_features, compute_features, find_directions
 from leadml.models._level import LevelShift, compare_levels
 from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
+from leadml.models._reps import RepEffects
 from leadml.models._train import evaluate_predictions, train_model
 
 __all__ = [
     "Bundle",
     "BundledModel",
     "Calibration",
+    "EbmClassifier",
     "Feature",
     "LeadEncoder",
     "LevelShift",
     "ModelEvaluation",
+    "RepEffects",
     "SplineLogisticClassifier",
     "TrainedModel",
     "UntrainedModel",

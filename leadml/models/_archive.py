@@ -24,6 +24,7 @@ _MAX_MEMBERS = 20_000
 
 # Every type that may stand in a model file. The list inside an artifact is never asked.
 _TRUSTED = (
+    "leadml.models._ebm.EbmClassifier",
     "leadml.models._encoder.LeadEncoder",
     "leadml.models._logistic.SplineLogisticClassifier",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

@@ -436,7 +436,12 @@ def _draw_rows(model: TrainedModel, *, random_state: int) -> dict[str, list[Any]
 def _cut_points(pipeline: Pipeline) -> list[list[float]]:
     """Give per column a few points between which the model's function changes, rounded."""
     model = pipeline["model"]
-    if hasattr(model, "grids_"):
+    if hasattr(model, "cuts_"):
+        grids = [np.zeros(0)] * model.n_features_in_
+        for columns, cuts in zip(model.terms_, model.cuts_, strict=True):
+            for column, points in zip(columns, cuts, strict=True):
+                grids[column] = np.union1d(grids[column], points)
+    elif hasattr(model, "grids_"):
         grids = [np.asarray(grid, dtype=np.float64) for grid in model.grids_]
     else:
         grids = [np.asarray(grid, dtype=np.float64) for grid in model._bin_mapper.bin_thresholds_]  # noqa: SLF001

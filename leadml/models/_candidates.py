@@ -11,6 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 from leadml.metrics import log_losses
+from leadml.models._ebm import EbmClassifier
 from leadml.models._encoder import LeadEncoder, factorize_texts
 from leadml.models._logistic import SplineLogisticClassifier
 
@@ -37,10 +38,20 @@ class Candidate:
         Short name for pages.
     build : callable
         Gives the unfitted pipeline.
+    takes_groups : bool
+        Whether it can be adjusted for who decided.
     """
 
     name: str
     build: Callable[[], Pipeline]
+    takes_groups: bool = False
+
+    def fit(
+        self, X: pd.DataFrame, y: NDArray[np.float64], groups: NDArray[np.int64] | None = None
+    ) -> Pipeline:
+        """Build the pipeline and fit it, adjusted for `groups` if they are given."""
+        pipeline = self.build()
+        return pipeline.fit(X, y) if groups is None else pipeline.fit(X, y, model__groups=groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +76,9 @@ class Choice:
     y_prob: NDArray[np.float64]
 
 
-def list_candidates(features: Sequence[Feature], *, random_state: int) -> tuple[Candidate, ...]:
+def list_candidates(
+    features: Sequence[Feature], *, random_state: int, extras: Sequence[str] = ()
+) -> tuple[Candidate, ...]:
     """List the candidates, simplest first.
 
     Parameters
@@ -74,11 +87,16 @@ def list_candidates(features: Sequence[Feature], *, random_state: int) -> tuple[
         What the model may see; their directions become monotone constraints of one booster.
     random_state : int
         Seed of the boosters.
+    extras : sequence of {"ebm"}
+        Candidates that need an extra package.
 
     Returns
     -------
     tuple of Candidate
     """
+    unknown = sorted(set(extras) - {"ebm"})
+    if unknown:
+        raise ValueError(f"extras: expected 'ebm', got {unknown[0]!r}.")
     directions = [feature.direction for feature in features]
 
     def logistic(penalty: float) -> Callable[[], Pipeline]:
@@ -102,12 +120,19 @@ def list_candidates(features: Sequence[Feature], *, random_state: int) -> tuple[
         )
 
     found = [
-        Candidate(name="logistic, strongly shrunk", build=logistic(30.0)),
-        Candidate(name="logistic", build=logistic(3.0)),
+        Candidate(name="logistic, strongly shrunk", build=logistic(30.0), takes_groups=True),
+        Candidate(name="logistic", build=logistic(3.0), takes_groups=True),
     ]
     if any(directions):
         found.append(Candidate(name="boosting, monotone as the definition says", build=boosting(directions)))
     found.append(Candidate(name="boosting", build=boosting(None)))
+    if "ebm" in extras:
+        found.append(
+            Candidate(
+                name="explainable boosting machine",
+                build=lambda: _pipeline(features, EbmClassifier(random_state=random_state)),
+            )
+        )
     return tuple(found)
 
 
@@ -195,6 +220,7 @@ def choose_candidate(
     *,
     t0: NDArray[np.float64],
     step: Callable[[str], None],
+    groups: NDArray[np.int64] | None = None,
 ) -> Choice:
     """Choose by rolling-origin log loss the simplest candidate within one standard error of the best.
 
@@ -210,6 +236,8 @@ def choose_candidate(
         Their times, sorted.
     step : callable
         Told the name of each fit as it begins.
+    groups : ndarray of int of shape (n_leads,), optional
+        Who decided, for candidates that can be adjusted for it.
 
     Returns
     -------
@@ -229,7 +257,7 @@ def choose_candidate(
         start = 0
         for earlier, later in folds:
             step(candidate.name)
-            pipeline = candidate.build().fit(X.iloc[earlier], y[earlier])
+            pipeline = candidate.fit(X.iloc[earlier], y[earlier], None if groups is None else groups[earlier])
             size = later.stop - later.start
             predicted[i, start : start + size] = pipeline.predict_proba(X.iloc[later])[:, 1]
             start += size

@@ -22,6 +22,7 @@ __all__ = ["SplineLogisticClassifier"]
 _MAX_SMOOTH_COLUMNS = 80  # above this many numbers each gets a line instead of a curve
 _SPIKE_SHARE = 0.1
 _DECIMALS = 9
+_GROUP_PENALTY = 0.02
 
 
 class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
@@ -75,7 +76,13 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
         self.n_bends = n_bends
         self.max_rows = max_rows
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> SplineLogisticClassifier:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> SplineLogisticClassifier:
         """Fit the curves.
 
         Parameters
@@ -86,6 +93,9 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
             Two classes.
         sample_weight : array-like of shape (n_leads,), optional
             Not negative.
+        groups : array-like of int of shape (n_leads,), optional
+            Who decided on each lead: nearly unpenalised fixed effects that are fitted beside the columns and
+            then left out, so that predictions are made for the average group.
 
         Returns
         -------
@@ -106,23 +116,26 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"penalty: expected a positive number, got {self.penalty!r}.")
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         target = (y == self.classes_[1]).astype(np.float64)
+        member = np.zeros((X.shape[0], 0)) if groups is None else _one_hot(np.asarray(groups))
         if X.shape[0] > self.max_rows:
             rows = np.linspace(0, X.shape[0] - 1, self.max_rows).astype(np.int64)
-            X, target, weight = X[rows], target[rows], weight[rows]
+            X, target, weight, member = X[rows], target[rows], weight[rows], member[rows]
         kinds = ["number"] * X.shape[1] if self.kinds is None else list(self.kinds)
         smooth = kinds.count("number") <= _MAX_SMOOTH_COLUMNS
         terms = [_Term(X[:, j], weight, kinds[j], self.n_bends if smooth else 0) for j in range(X.shape[1])]
         design = np.column_stack(
-            [np.ones(X.shape[0]), *(term.design(X[:, j]) for j, term in enumerate(terms))]
+            [np.ones(X.shape[0]), *(term.design(X[:, j]) for j, term in enumerate(terms)), member]
         )
         centre = (weight @ design) / max(weight.sum(), 1e-300)
         centre[0] = 0.0
         design -= centre
         penalty = np.full(design.shape[1], float(self.penalty))
+        own = design.shape[1] - member.shape[1]
+        penalty[own:] = _GROUP_PENALTY
         penalty[0] = 1e-9
         with threadpool_limits(limits=1):
             coef, _, _ = fit_logistic(design, target, sample_weight=weight, penalty=penalty)
-        self._collect(terms, np.round(coef, _DECIMALS), centre)
+        self._collect(terms, np.round(coef[:own], _DECIMALS), centre[:own])
         return self
 
     def _collect(self, terms: list[_Term], coef: NDArray[np.float64], centre: NDArray[np.float64]) -> None:
@@ -267,6 +280,10 @@ class _Term:
         if self.has_missing:
             columns.append(missing.astype(np.float64))
         return np.column_stack(columns) if columns else np.empty((x.size, 0))
+
+
+def _one_hot(groups: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(groups[:, None] == np.unique(groups)[None, :], dtype=np.float64)
 
 
 def _quantile_grid(values: NDArray[np.float64], cumulated: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from leadml.models._calibration import Calibration
     from leadml.models._features import Feature
     from leadml.models._level import LevelShift
+    from leadml.models._reps import RepEffects
 
 __all__ = ["TARGET_WORDS", "ModelEvaluation", "TrainedModel", "UntrainedModel", "predict_scores"]
 
@@ -112,6 +113,8 @@ class TrainedModel:
         The later leads, by the index of the lead table: y_true, y_prob, y_prob_definition.
     level : LevelShift
         Whether the level of the later leads has moved, and what recalibrating it does.
+    reps : RepEffects or None
+        How much the reps' strictness matters to acceptance; None for won deals or without enough reps.
     notices : tuple of str
         What was left out, and why.
     random_state : int
@@ -128,6 +131,7 @@ class TrainedModel:
     evaluation: ModelEvaluation
     holdout: pd.DataFrame = field(repr=False)
     level: LevelShift
+    reps: RepEffects | None = None
     notices: tuple[str, ...] = field(default=(), repr=False)
     random_state: int = 0
 
@@ -177,7 +181,8 @@ class TrainedModel:
             f"{self.target}: {self.candidate} on {len(self.features)} attributes, calibration: "
             f"{self.calibrator.method}"
         )
-        return f"{head}\n{self.evaluation!r}\n{self.level!r}"
+        lines = [head, repr(self.evaluation), repr(self.level)]
+        return "\n".join(lines if self.reps is None else [*lines, repr(self.reps)])
 
     def _repr_html_(self) -> str:
         m = self.evaluation.metrics
@@ -187,6 +192,7 @@ class TrainedModel:
         )
         title = f"{self.target}: {self.evaluation.verdict}"
         parts = [self.evaluation.reason, text, render_frame(self.evaluation.baselines), repr(self.level)]
+        parts += [] if self.reps is None else [repr(self.reps)]
         return str(render_card(title, parts, notes=self.notices))
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -29,14 +29,16 @@ from leadml.models._candidates import choose_candidate, list_candidates, order_r
 from leadml.models._features import choose_features, compute_features
 from leadml.models._level import compare_levels
 from leadml.models._model import TARGET_WORDS, ModelEvaluation, TrainedModel, UntrainedModel
+from leadml.models._reps import RepEffects, code_reps, estimate_rep_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
+    from leadml.models._candidates import Candidate
 
     Progress = Callable[[str, int, int], None]
 
@@ -53,13 +55,16 @@ def train_model(
     definition: Definition | None,
     split: TimeSplit,
     random_state: int = 0,
+    extras: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> TrainedModel | UntrainedModel:
     """Train a model of acceptance or of won deals and judge it on later leads.
 
     Everything is learnt from the earlier part: the features' levels, the choice among the candidates (by
     log loss on rolling later stretches), the calibration (on the same stretches). The later part is only
-    scored. Leads whose verdict or outcome is still open inside the maturity window are left out of both.
+    scored. If reps differ in strictness they enter the model of acceptance as fixed effects, and predictions
+    are made for the average rep. Leads whose verdict or outcome is still open inside the maturity window are
+    left out of both.
 
     Parameters
     ----------
@@ -75,6 +80,8 @@ def train_model(
         ``discover`` is the earlier part, ``confirm`` the later one.
     random_state : int, default 0
         Seed of everything random.
+    extras : sequence of {"ebm"}, default ()
+        More candidates: the explainable boosting machine (extra ``ebm``; slow).
     progress : callable, optional
         Called with (step, done, total) before each fit.
 
@@ -111,12 +118,17 @@ def train_model(
     test = _in_order(late, everything, label, time)
     X, y = everything.iloc[train], label[train]
 
-    candidates = list_candidates(features, random_state=random_state)
+    candidates = list_candidates(features, random_state=random_state, extras=extras)
+    reps, groups = _adjust_for_reps(table, target, candidates, X, y, train)
+    if groups is not None:
+        candidates = tuple(candidate for candidate in candidates if candidate.takes_groups)
     report = _Report(total=3 * len(candidates) + 1, progress=progress, target=target)
-    choice = choose_candidate(candidates, X, y, t0=np.nan_to_num(time[train], nan=-np.inf), step=report.step)
+    choice = choose_candidate(
+        candidates, X, y, t0=np.nan_to_num(time[train], nan=-np.inf), step=report.step, groups=groups
+    )
     calibrator = choose_calibration(y[choice.rows], choice.y_prob)
     report.step(f"{choice.name}, all earlier leads")
-    pipeline = next(c for c in candidates if c.name == choice.name).build().fit(X, y)
+    pipeline = next(c for c in candidates if c.name == choice.name).fit(X, y, groups)
 
     raw = pipeline.predict_proba(everything.iloc[test])[:, 1] if test.size else np.zeros(0)
     predictors = {
@@ -149,6 +161,7 @@ def train_model(
         evaluation=evaluation,
         holdout=holdout.sort_index(),
         level=level,
+        reps=reps,
         notices=notices,
         random_state=random_state,
     )
@@ -164,6 +177,25 @@ class _Report:
         if self.progress is not None:
             self.progress(f"{self.target}: {name}", min(self.done, self.total), self.total)
         self.done += 1
+
+
+def _adjust_for_reps(
+    table: LeadTable,
+    target: str,
+    candidates: Sequence[Candidate],
+    X: pd.DataFrame,
+    y: NDArray[np.float64],
+    train: NDArray[np.int64],
+) -> tuple[RepEffects | None, NDArray[np.int64] | None]:
+    """Measure the reps' strictness; give their numbers if acceptance has to be adjusted for it."""
+    column = table.contract.column_by_role("rep")
+    if target != "accepted" or column is None or column.name not in table.frame.columns:
+        return None, None
+    groups = code_reps(table.frame[column.name], train)
+    if groups is None:
+        return None, None
+    effects = estimate_rep_effects(candidates[1], X, y, groups=groups)
+    return effects, groups if effects.matters else None
 
 
 def _why_not(y: NDArray[np.float64], target: str, *, n_features: int) -> str:
