@@ -29,6 +29,7 @@ __all__ = [
     "Prices",
     "Value",
     "points_scale",
+    "said",
     "walk_criteria",
 ]
 
@@ -339,6 +340,13 @@ def walk_criteria(group: Group) -> Iterator[Criterion]:
             yield member
         else:
             yield from walk_criteria(member)
+
+
+def said(criterion: Criterion) -> tuple[object, ...]:
+    """Return what a criterion says, without where it says it; prose says its text."""
+    if not criterion.measurable:
+        return (criterion.text,)
+    return (criterion.attribute, criterion.operator, criterion.values, criterion.or_missing)
 
 
 def points_scale(score: PointScore) -> int:

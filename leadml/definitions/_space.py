@@ -16,7 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
-from leadml.definitions._definition import Criterion, Definition, Group, points_scale
+from leadml.definitions._definition import Criterion, Definition, Group, points_scale, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -362,7 +362,7 @@ class Space:
         return Formula(k=rule.k, parts=parts)
 
     def _leaf(self, criterion: Criterion) -> int:
-        key = (criterion.attribute, criterion.operator, criterion.values, criterion.or_missing)
+        key = said(criterion)
         if key not in self.numbers:
             name = cast("str", criterion.attribute)
             self.numbers[key] = len(self.leaves)

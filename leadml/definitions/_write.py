@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from leadml._yaml import MappingNode, Node, ScalarNode, SequenceNode
-from leadml.definitions._definition import Criterion, Definition, Group, LeadClass
+from leadml.definitions._definition import Criterion, Definition, Group, LeadClass, said
 from leadml.definitions._grammar import format_value, read_criterion
 from leadml.definitions._read import Place, read_places
 from leadml.errors import DefinitionError
@@ -432,13 +432,13 @@ def _shape(definition: Definition) -> _Shape:
         definition.meaning,
         tuple(replace(attribute, line=0) for attribute in definition.attributes),
         tuple(
-            (score.name, tuple((_said(r.when), r.points, r.fades_over, r.age) for r in score.rules))
+            (score.name, tuple((said(r.when), r.points, r.fades_over, r.age) for r in score.rules))
             for score in definition.points
         ),
         tuple(_class_shape(lead_class) for lead_class in definition.classes),
         definition.handoff,
         definition.prices.won_default,
-        tuple((_said(criterion), price) for criterion, price in definition.prices.won_by),
+        tuple((said(criterion), price) for criterion, price in definition.prices.won_by),
         definition.prices.worked_lead,
         definition.prices.currency,
     )
@@ -451,12 +451,6 @@ def _class_shape(lead_class: LeadClass) -> _Shape:
 
 def _group_shape(group: Group) -> _Shape:
     members = (
-        _said(member) if isinstance(member, Criterion) else _group_shape(member) for member in group.members
+        said(member) if isinstance(member, Criterion) else _group_shape(member) for member in group.members
     )
     return (group.kind, group.k, *members)
-
-
-def _said(criterion: Criterion) -> _Shape:
-    if not criterion.measurable:
-        return (criterion.text,)
-    return (criterion.attribute, criterion.operator, criterion.values, criterion.or_missing)
