@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "draw_svg",
     "plot_bars",
+    "plot_dependence",
     "plot_profile",
     "plot_quadrant",
     "plot_ranges",
@@ -264,6 +265,49 @@ def plot_series(frame: pd.DataFrame, ax: Axes | None = None, *, ylabel: str = ""
     _finish(ax, ylabel=ylabel, percent=percent, grid="y")
     if len(groups) > 1:
         _legend(ax, columns=len(groups))
+    return ax
+
+
+def plot_dependence(
+    frame: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    xlabel: str = "",
+    marks: Sequence[tuple[str, float]] = (),
+) -> Axes:
+    """Plot what a model makes of one attribute: the change of the log-odds by its value.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``label``, ``low``, ``high`` (ends of a bin; missing for a level), ``mean_shap``, ``ci_low``,
+        ``ci_high``.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    xlabel : str, default ""
+        The attribute and its unit.
+    marks : sequence of (str, float)
+        Written thresholds to draw as upright lines (at most three); for levels their places.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    bins = frame[frame["low"].notna()]
+    levels = bins.empty
+    part = frame if levels else bins
+    places = [float(place) for place in range(len(part))] if levels else (part["low"] + part["high"]) / 2
+    ax.axhline(0, color=MUTED, linewidth=0.8)
+    ax.vlines(places, part["ci_low"], part["ci_high"], color=MUTED, linewidth=1.2)
+    ax.plot(places, part["mean_shap"], "o" if levels else "-o", color=BLUE, markersize=4.5)
+    if levels:
+        ax.set_xticks(places, [_label(label) for label in part["label"]])
+    for (name, at), style in zip(marks, ("-", "--", "-."), strict=False):
+        ax.axvline(at, color=ORANGE, linewidth=1.4, linestyle=style, label=_label(name))
+    _finish(ax, xlabel=xlabel, ylabel="change of the log-odds (not a cause)", grid="y")
+    if marks:
+        _legend(ax, columns=2)
     return ax
 
 

@@ -126,17 +126,9 @@ def explain_model(
     ----------
     .. [1] Lundberg, Lee (2017), NeurIPS 30; Lundberg et al. (2020), Nature Machine Intelligence 2, 56-67.
     """
-    rows = np.arange(len(frame))
-    if len(frame) > max_rows:
-        rows = np.sort(np.random.default_rng(random_state).choice(len(frame), max_rows, replace=False))
-    part = frame.iloc[rows]
-    codes = (
-        model.pipeline["encode"].transform(compute_features(part, model.features, clock=model.clock))
-        if len(part)
-        else np.zeros((0, len(model.features)), dtype=np.float32)
-    )
+    part, codes = encode_leads(model, frame, random_state=random_state, max_rows=max_rows)
     booster = model.pipeline["model"]
-    values, base, method = _attribute(booster, codes)
+    values, base, method = attribute_codes(booster, codes)
     log_odds = booster.decision_function(codes) if len(codes) else np.zeros(0)
     error = float(np.max(np.abs(values.sum(axis=1) + base - log_odds), initial=0.0))
     if error > _TOLERANCE:
@@ -152,17 +144,37 @@ def explain_model(
     )
 
 
-def _attribute(booster: Any, codes: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, str]:
+def encode_leads(
+    model: TrainedModel, frame: pd.DataFrame, *, random_state: int, max_rows: int
+) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+    """Draw at most `max_rows` leads and encode them as the model does."""
+    part = frame
+    if len(frame) > max_rows:
+        rows = np.sort(np.random.default_rng(random_state).choice(len(frame), max_rows, replace=False))
+        part = frame.iloc[rows]
+    X = compute_features(part, model.features, clock=model.clock)
+    if not len(part):
+        return part, np.zeros((0, len(model.features)), dtype=np.float32)
+    return part, np.asarray(model.pipeline["encode"].transform(X), dtype=np.float32)
+
+
+def attribute_codes(booster: Any, codes: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, str]:
+    """Give the SHAP values of encoded leads, their base and the method."""
     if not len(codes):
         return np.zeros(codes.shape), 0.0, "none"
     if isinstance(booster, (EbmClassifier, SplineLogisticClassifier)):
         parts = booster.contributions(codes)
         centre = parts.mean(axis=0)
         return parts - centre, float(booster.intercept_ + centre.sum()), "additive"
+    explainer = import_shap().TreeExplainer(booster, feature_perturbation="tree_path_dependent")
+    values = np.asarray(explainer.shap_values(codes), dtype=np.float64)
+    return values, float(np.ravel(explainer.expected_value)[-1]), "tree"
+
+
+def import_shap() -> Any:
+    """Import shap, which is heavy and not needed for scoring."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shap 0.51 uses colour map functions that matplotlib will drop
         import shap
 
-    explainer = shap.TreeExplainer(booster, feature_perturbation="tree_path_dependent")
-    values = np.asarray(explainer.shap_values(codes), dtype=np.float64)
-    return values, float(np.ravel(explainer.expected_value)[-1]), "tree"
+    return shap

@@ -2,6 +2,7 @@
 
 from leadml.models._bundle import Bundle, BundledModel, load_bundle, write_bundle
 from leadml.models._calibration import Calibration, choose_calibration, fit_calibration
+from leadml.models._candidates import Candidate, list_candidates
 from leadml.models._ebm import EbmClassifier
 from leadml.models._encoder import LeadEncoder
 from leadml.models._features import Feature, choose_features, compute_features, find_directions
@@ -9,12 +10,13 @@ from leadml.models._level import LevelShift, compare_levels
 from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
 from leadml.models._reps import RepEffects
-from leadml.models._train import evaluate_predictions, train_model
+from leadml.models._train import evaluate_predictions, labelled_rows, train_model
 
 __all__ = [
     "Bundle",
     "BundledModel",
     "Calibration",
+    "Candidate",
     "EbmClassifier",
     "Feature",
     "LeadEncoder",
@@ -31,6 +33,8 @@ __all__ = [
     "evaluate_predictions",
     "find_directions",
     "fit_calibration",
+    "labelled_rows",
+    "list_candidates",
     "load_bundle",
     "train_model",
     "write_bundle",

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["evaluate_predictions", "train_model"]
+__all__ = ["evaluate_predictions", "labelled_rows", "train_model"]
 
 _MIN_PER_CLASS = 10
 
@@ -98,9 +98,8 @@ def train_model(
     if target not in TARGET_WORDS:
         raise ValueError(f"target: expected 'accepted' or 'won', got {target!r}.")
     label = targets[target].to_numpy(dtype=np.float64, na_value=np.nan)
-    usable = ~np.isnan(label) & targets[f"{target}_mature"].to_numpy(dtype=bool)
-    early = usable & np.asarray(split.discover, dtype=bool)
-    late = usable & np.asarray(split.confirm, dtype=bool) & ~early
+    early = labelled_rows(targets, target=target, part=split.discover)
+    late = labelled_rows(targets, target=target, part=split.confirm) & ~early
     features, notices = choose_features(
         table.frame, contract=table.contract, definition=definition, rows=early
     )
@@ -165,6 +164,27 @@ def train_model(
         notices=notices,
         random_state=random_state,
     )
+
+
+def labelled_rows(targets: pd.DataFrame, *, target: str, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find the leads of a part whose label is known and mature.
+
+    Parameters
+    ----------
+    targets : DataFrame
+        From `compute_targets`.
+    target : {"accepted", "won"}
+        Which label.
+    part : ndarray of bool of shape (n_leads,)
+        For example ``split.discover``.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_leads,)
+    """
+    label = targets[target].to_numpy(dtype=np.float64, na_value=np.nan)
+    mature = targets[f"{target}_mature"].to_numpy(dtype=bool, na_value=False)
+    return np.asarray(~np.isnan(label) & mature & np.asarray(part, dtype=bool))
 
 
 class _Report:
