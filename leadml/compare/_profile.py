@@ -92,7 +92,10 @@ class MarginalProfile:
         places = np.arange(len(self.bins), dtype=float)
         drawn = self.bins.assign(low=places - 0.5, high=places + 0.5)
         ax = plot_profile(drawn, ax, xlabel=self.attribute, break_even=self.break_even, marks=marks)
-        ax.set_xticks(places, list(self.bins["label"]))
+        many = len(places) > 5
+        ax.set_xticks(
+            places, list(self.bins["label"]), rotation=30 if many else 0, ha="right" if many else "center"
+        )
         return ax
 
     def _place(self, threshold: float) -> float:
@@ -102,7 +105,9 @@ class MarginalProfile:
         if position >= len(high):
             return len(high) - 0.5
         width = high[position] - low[position]
-        part = (threshold - low[position]) / width if np.isfinite(width) and width > 0 else 0.0
+        part = (
+            (threshold - low[position]) / width if np.isfinite(width) else float(threshold == high[position])
+        )
         return position - 0.5 + float(np.clip(part, 0.0, 1.0))
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from leadml._render import (
     format_rate,
     format_rate_range,
 )
-from leadml.review._parts import Bar, Change, ClassLine, CriterionLine, Figure, Parts
+from leadml.review._parts import Bar, Change, ClassLine, CriterionLine, Figure, Parts, PeriodLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +38,8 @@ _TARGETS = {"accepted": "accepted by Sales", "won": "won"}
 _TITLES = {"accepted": "Accepted by Sales", "won": "Won"}
 _SPACE = "\N{NO-BREAK SPACE}"
 _NO_COLUMN = {"", "None", "nan", "<NA>"}
+_NEWEST = 4
+_MOST = 5
 _REVIEW_EVERY = timedelta(days=91)
 
 
@@ -55,6 +57,8 @@ def build_parts(run: Run) -> Parts:
     """
     definition, comparison = run.definition, run.comparison
     found = run.proposals.to_dict() if run.proposals is not None else {}
+    if found:
+        found["texts"] = {criterion.address: criterion.text for criterion in definition.criteria()}
     units = _units(definition, found)
     proposals = tuple(_change(entry, units) for entry in found.get("proposals", ()))
     promising = tuple(_change(entry, units) for entry in found.get("promising", ()))
@@ -68,12 +72,16 @@ def build_parts(run: Run) -> Parts:
         verdict=_verdict(run, proposals, promising),
         today=_today(comparison),
         tiles=_tiles(comparison),
+        periods=_periods(comparison),
         classes=_classes(comparison, definition),
         proposals=proposals,
         promising=promising,
         kept=_kept(definition, found, units),
         criteria=_criteria(definition, comparison, found),
         explore=_explore(found, units),
+        disagreement=_disagreement(definition, comparison),
+        reasons=_reasons(run),
+        followup=_followup(run),
         predicted=_predicted(run),
         models=tuple(_model_line(target, model) for target, model in run.models.items()),
         rows=_rows(run),
@@ -167,6 +175,26 @@ def _tiles(comparison: DefinitionComparison | None) -> tuple[tuple[str, str, str
         small = f"{figure.range}, n = {figure.n}" if figure.shown else f"{figure.n} leads with an answer"
         tiles.append((title, figure.text, small))
     return tuple(tiles)
+
+
+def _periods(comparison: DefinitionComparison | None) -> tuple[PeriodLine, ...]:
+    """Return the newest four periods, newest first."""
+    if comparison is None:
+        return ()
+    names = sorted({str(name) for name in comparison.handoff["period"]} - {"all"})
+    lines = []
+    for name in names[: -_NEWEST - 1 : -1]:
+        rows = {row.target: row for row in _rows_of(comparison.handoff, period=name)}
+        lines.append(
+            PeriodLine(
+                name=name,
+                leads=_few(rows["accepted"].n_leads),
+                handed_over=_few(rows["accepted"].n_handed_over),
+                accepted=_figure(rows["accepted"]),
+                won=_figure(rows["won"]),
+            )
+        )
+    return tuple(lines)
 
 
 def _classes(comparison: DefinitionComparison | None, definition: Definition) -> tuple[ClassLine, ...]:
@@ -293,6 +321,7 @@ def _reword(reason: str) -> str:
     """Take a reason out of the place it was written for: it stands beside its rule here."""
     reason = re.sub(r"^keep `[^`]*`: ", "", reason)
     reason = re.sub(r" \(p = [^)]*\)", "", reason)
+    reason = re.sub(r"\.? Estimates that just pass .*", ".", reason)
     reason = reason[:1].upper() + reason[1:]
     return re.sub(r"`([^`]*)`", lambda rule: f"“{_say(rule[1])}”", reason)
 
@@ -376,6 +405,7 @@ def _criteria(
             definition,
             criterion,
             _rows_of(comparison.criteria, criterion=criterion.address),
+            judged=_rows_of(comparison.verdicts, criterion=criterion.address)[0],
             top=top,
             found=found,
         )
@@ -391,10 +421,11 @@ def _criterion(
     criterion: Criterion,
     rows: Sequence[Any],
     *,
+    judged: Any,
     top: Mapping[str, float],
     found: Mapping[str, Any],
 ) -> CriterionLine:
-    verdict, reason = _judge(criterion, rows, found)
+    verdict, reason = _judge(criterion, judged, found)
     rates, bars = [], []
     for row in rows if criterion.measurable else ():
         pair = [_figure(row, side) for side in _SIDES]
@@ -420,25 +451,40 @@ def _criterion(
     )
 
 
-def _judge(criterion: Criterion, rows: Sequence[Any], found: Mapping[str, Any]) -> tuple[str, str]:
-    if not criterion.measurable:
-        return "rewrite", "Nobody can measure this sentence, so no lead meets it."
-    for name, verdict, reason in (
-        ("proposals", "change", "A change is proposed above."),
-        ("promising", "watch", "A change looks promising but is not shown yet."),
-    ):
-        if any(
-            criterion.address in str(entry.get("criterion")).split(" + ") for entry in found.get(name, ())
-        ):
-            return verdict, reason
-    kept: Mapping[str, Any] = next(
-        (e for e in found.get("kept", ()) if e.get("criterion") == criterion.address), {}
-    )
-    reason = _reword(str(kept.get("reason") or ""))
-    one_sided = all(min(row.n_inside, row.n_outside) < SMALLEST_GROUP for row in rows)
-    if one_sided and not kept.get("n_changed"):
-        return "not enough data", reason or "Too few leads on one side of it have an answer."
-    return "keep", reason or "No change of it was among the best."
+def _judge(criterion: Criterion, judged: Any, found: Mapping[str, Any]) -> tuple[str, str]:
+    """Say the verdict: what is proposed, else to keep it, with where the leads point."""
+    for entry in found.get("proposals", ()):
+        if criterion.address in str(entry.get("criterion")).split(" + "):
+            return _direction(entry), f"A change is proposed above. {judged.rule}"
+    for entry in found.get("promising", ()):
+        if criterion.address in str(entry.get("criterion")).split(" + "):
+            return "watch", "A change looks promising but is not shown yet."
+    remarks = []
+    if judged.through:
+        remarks.append(f"It matters only through “{_say(_text_of(found, judged.through))}”.")
+    if judged.stable is False:
+        remarks.append("It does not separate leads in the same way in every period.")
+    # Where a search was made, only what it confirmed is a call for change.
+    verdict = str(judged.verdict)
+    if verdict in {"tighten", "loosen", "drop"} and found:
+        remarks.insert(
+            0, f"All settled leads together point to “{verdict}”, but the newest do not confirm it."
+        )
+        verdict = "keep"
+    return verdict, " ".join([judged.rule, *remarks])
+
+
+def _text_of(found: Mapping[str, Any], address: str) -> str:
+    return str(found.get("texts", {}).get(address, address))
+
+
+def _direction(entry: Mapping[str, Any]) -> str:
+    if "dropped" in str(entry.get("kind") or ""):
+        return "drop"
+    gained, lost = (float(entry.get(key) or 0.0) for key in ("gained_per_month", "lost_per_month"))
+    if gained and lost:
+        return "change"
+    return "loosen" if gained else "tighten"
 
 
 def _dropped(rows: Sequence[Any]) -> str:
@@ -506,7 +552,72 @@ def _predicted(run: Run) -> tuple[str, ...]:
             lines.append(f"What is known about a lead helps to predict {words[target]}.")
         else:
             lines.append(f"Nothing that is known about a lead predicts {words[target]}.")
-    return tuple(dict.fromkeys((*lines, *_at_equal_volume(run.comparison))))
+    lines += _at_equal_volume(run.comparison)
+    if run.comparison is not None:
+        matter = run.comparison.unused
+        for row in _rows_of(matter[matter["matters"].astype(bool)])[:_MOST]:
+            lines.append(
+                f"No criterion uses “{row.attribute}”, but among the leads handed over it separates those "
+                f"{_TARGETS[row.target]} ({row.reading})."
+            )
+    return tuple(dict.fromkeys(lines))
+
+
+def _disagreement(
+    definition: Definition, comparison: DefinitionComparison | None
+) -> tuple[tuple[str, str], ...]:
+    """Name the criteria that one side likes and the deals do not bear out, or the reverse."""
+    if comparison is None:
+        return ()
+    split = comparison.verdicts[comparison.verdicts["quadrant"].isin(_DISAGREE)]
+    lines = {(_written(definition, row.criterion), str(row.quadrant)) for row in _rows_of(split)}
+    return tuple(sorted(lines))
+
+
+_DISAGREE = frozenset(
+    {
+        "Sales likes it but it closes less",
+        "it closes but Sales likes it less",
+        "Sales likes it; that it closes is not shown",
+        "it closes; that Sales likes it is not shown",
+    }
+)
+
+
+def _reasons(run: Run) -> tuple[tuple[str, str], ...]:
+    """Count the reasons that Sales gave for rejecting leads."""
+    reason, verdict = run.table.role("reason"), run.table.role("verdict")
+    if reason is None or verdict is None:
+        return ()
+    rejected = reason[(verdict == "rejected") & reason.notna()].map(str)
+    counts = rejected.value_counts()
+    counts = counts[counts >= SMALLEST_GROUP].head(_MOST)
+    return tuple(
+        (str(name), f"{format_count(n)} ({format_rate(n / len(rejected))})") for name, n in counts.items()
+    )
+
+
+def _followup(run: Run) -> tuple[str, ...]:
+    """Say what happened to the leads that Sales could have worked."""
+    verdict, decided = run.table.role("verdict"), run.table.role("decided")
+    if verdict is None:
+        return ()
+    mature = run.targets["accepted_mature"].to_numpy(dtype=bool)
+    worked = run.targets["worked"].to_numpy(dtype=bool)
+    waiting = int((mature & worked & (verdict == "pending").to_numpy()).sum())
+    lines = []
+    if waiting >= SMALLEST_GROUP:
+        lines.append(
+            f"{format_count(waiting)} leads that went to Sales have no verdict, although there was time."
+        )
+    begin = run.targets["t0"]
+    if decided is not None and begin.dtype.kind == "M" and decided.dtype.kind == "M":
+        naive = decided.dt.tz_localize(None) if decided.dt.tz is not None else decided
+        days = (naive - begin).dt.days.dropna()
+        if len(days) >= SMALLEST_GROUP:
+            half, most = (format_count(max(float(days.quantile(share)), 0.0)) for share in (0.5, 0.9))
+            lines.append(f"Half of the verdicts came within {half} days, nine of ten within {most} days.")
+    return tuple(lines)
 
 
 # ---- data ----------------------------------------------------------------------------------------

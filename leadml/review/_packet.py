@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from markupsafe import Markup
 from leadml._files import write_text
 from leadml._plotting import draw_svg, plot_bars, plot_series
 from leadml._render import render_template
+from leadml.definitions import parse_criterion
+from leadml.errors import DefinitionError
 from leadml.review._build import SMALLEST_GROUP, build_parts
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from leadml.compare import DefinitionComparison, MarginalProfile
     from leadml.review._parts import Run
 
 __all__ = ["build_packet", "write_packet"]
@@ -49,6 +53,8 @@ def build_packet(run: Run) -> str:
         smallest=SMALLEST_GROUP,
         quarters=_draw_quarters(run),
         attributions=_draw_attributions(run),
+        pictures=_draw_proposals(run),
+        profiles=_draw_profiles(run),
     )
 
 
@@ -101,6 +107,76 @@ def _draw_attributions(run: Run) -> tuple[tuple[str, Markup], ...]:
         )
         figures.append((words[target], Markup(svg)))  # noqa: S704 - made and escaped by draw_svg
     return tuple(figures)
+
+
+def _draw_proposals(run: Run) -> tuple[tuple[tuple[str, Markup], ...], ...]:
+    """Draw the profile of each threshold that a proposal moves, with both thresholds on it."""
+    if run.proposals is None or run.comparison is None:
+        return ()
+    pictures = []
+    for number, entry in enumerate(run.proposals.to_dict()["proposals"]):
+        addresses = str(entry.get("criterion") or "").split(" + ")
+        proposed = str(entry.get("proposed") or "").split(" + ")
+        drawn: list[tuple[str, Markup]] = []
+        for address, text in zip(addresses, proposed, strict=False):
+            profile = _profile_of(run.comparison, address)
+            if profile is not None:
+                name = f"moves-{number}-{len(drawn)}"
+                drawn.append(_picture(profile, name, proposed=_threshold(run, address, text)))
+        pictures.append(tuple(drawn))
+    return tuple(pictures)
+
+
+def _draw_profiles(run: Run) -> tuple[tuple[str, Markup], ...]:
+    """Draw every threshold of the handoff."""
+    if run.comparison is None:
+        return ()
+    addresses = dict.fromkeys(profile.criterion for profile in run.comparison.profiles)
+    profiles = [_profile_of(run.comparison, address) for address in addresses]
+    return tuple(
+        _picture(profile, f"profile-{number}", proposed=None)
+        for number, profile in enumerate(profiles)
+        if profile is not None
+    )
+
+
+def _profile_of(comparison: DefinitionComparison, address: str) -> MarginalProfile | None:
+    """Return the profile of a criterion by won deals, or by acceptance if there are no deals."""
+    found = {profile.target: profile for profile in comparison.profiles if profile.criterion == address}
+    return found.get("won", found.get("accepted"))
+
+
+def _threshold(run: Run, address: str, text: str) -> float | None:
+    """Read the number (or the place between levels) of a proposed threshold."""
+    written = run.definition.criterion(address)
+    attributes = run.definition.typed_attributes()
+    try:
+        criterion = parse_criterion(text, attributes=attributes)
+    except DefinitionError:
+        return None
+    if criterion.operator != written.operator or len(criterion.values) != 1:
+        return None
+    value = criterion.values[0]  # noqa: PD011 - no frame
+    levels = attributes[str(criterion.attribute)].levels
+    if not levels:
+        return float(value)
+    return levels.index(str(value)) + (-0.5 if criterion.operator in {">=", "<"} else 0.5)
+
+
+def _picture(profile: MarginalProfile, name: str, *, proposed: float | None) -> tuple[str, Markup]:
+    verb = {"won": "won", "accepted": "accepted by Sales"}[profile.target]
+    reached = f"from {profile.crossing} on" if profile.direction == "rising" else f"up to {profile.crossing}"
+    pays = f"They pay {reached}." if profile.crossing else "They pay nowhere."
+    words = f"Leads that pass everything else, by {profile.attribute}: the share {verb}. {pays}"
+    svg = draw_svg(partial(_draw_profile, profile, proposed), name=name, label=words, size=(5.6, 2.9))
+    return words, Markup(svg)  # noqa: S704 - made and escaped by draw_svg
+
+
+def _draw_profile(profile: MarginalProfile, proposed: float | None, ax: Axes) -> None:
+    hidden = replace(
+        profile, bins=profile.bins[profile.bins["n_leads"] >= SMALLEST_GROUP].reset_index(drop=True)
+    )
+    hidden.plot(ax, proposed=proposed)
 
 
 def _draw_bars(frame: pd.DataFrame, ax: Axes) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
+
     from leadml.compare import DefinitionComparison
     from leadml.definitions import Definition
     from leadml.explain import Attribution
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from leadml.models import TrainedModel, UntrainedModel
     from leadml.propose import ProposalSet
 
-__all__ = ["Bar", "Change", "ClassLine", "CriterionLine", "Figure", "Parts", "Run"]
+__all__ = ["Bar", "Change", "ClassLine", "CriterionLine", "Figure", "Parts", "PeriodLine", "Run"]
 
 
 class Question(Protocol):
@@ -48,6 +50,11 @@ class Run(Protocol):
     @property
     def audit(self) -> AuditReport:
         """Return what would make conclusions from the leads wrong."""
+        ...
+
+    @property
+    def targets(self) -> pd.DataFrame:
+        """Return the labels of the leads."""
         ...
 
     @property
@@ -117,6 +124,17 @@ class ClassLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodLine:
+    """What the definition did in one period."""
+
+    name: str
+    leads: str
+    handed_over: str
+    accepted: Figure
+    won: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CriterionLine:
     """One criterion: what it lets through, what both sides made of that, and the verdict."""
 
@@ -154,12 +172,16 @@ class Parts:
     verdict: str
     today: tuple[str, ...]
     tiles: tuple[tuple[str, str, str], ...]
+    periods: tuple[PeriodLine, ...]
     classes: tuple[ClassLine, ...]
     proposals: tuple[Change, ...]
     promising: tuple[Change, ...]
     kept: tuple[tuple[str, str, str], ...]
     criteria: tuple[CriterionLine, ...]
     explore: tuple[tuple[str, str, str, str], ...]
+    disagreement: tuple[tuple[str, str], ...]
+    reasons: tuple[tuple[str, str], ...]
+    followup: tuple[str, ...]
     predicted: tuple[str, ...]
     models: tuple[str, ...]
     rows: tuple[tuple[str, str], ...]

@@ -59,6 +59,9 @@ def _decisions(parts: Parts) -> Iterable[str]:
         lines = [text_block(parts.verdict, indent="  ", width=WIDTH)]
         for change in parts.proposals:
             lines += _change(change)
+        if parts.proposals:
+            caution = "Found on older leads, confirmed on newer ones; plan with the “at least”."
+            lines.append(text_block(caution, indent="    ", width=WIDTH))
         yield _section("PROPOSED", lines)
     if parts.promising:
         yield _section("PROMISING, NOT SHOWN YET", [line for c in parts.promising for line in _change(c)])

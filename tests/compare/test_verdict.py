@@ -174,7 +174,10 @@ def test_profile_shows_the_step_where_it_is_and_crosses_break_even_there():
     ax = profile.plot(Figure().add_subplot(), proposed=20.0)
     upright = [line.get_xdata()[0] for line in ax.get_lines() if line.get_label() in {"written", "proposed"}]
     assert upright == [2.5, 1.5]
-    assert profile.plot(Figure().add_subplot(), proposed=500.0)
+    ax = profile.plot(Figure().add_subplot(), proposed=500.0)
+    assert max(line.get_xdata()[0] for line in ax.get_lines() if line.get_label() == "proposed") == 3.5
+    ax = profile.plot(Figure().add_subplot(), proposed=10.0)
+    assert [line.get_xdata()[0] for line in ax.get_lines() if line.get_label() == "proposed"] == [0.5]
     assert len(profile.to_frame()) == 5
 
 

@@ -105,10 +105,17 @@ def sample_leads(n_leads=4000, seed=0):
     return frame, targets
 
 
-def sample_table(frame):
+def sample_table(frame, targets):
+    verdict = pd.Series(
+        np.select([targets["accepted"] == 1, targets["accepted"] == 0], ["accepted", "rejected"], "pending")
+    )
     return SimpleNamespace(
         frame=frame,
-        role=lambda _: None,
+        role={
+            "verdict": verdict,
+            "reason": pd.Series(np.where(verdict == "rejected", "No budget", None), dtype=object),
+            "decided": targets["t0"] + pd.Timedelta(days=9),
+        }.get,
         contract=SimpleNamespace(
             columns=tuple(
                 SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns
@@ -214,7 +221,7 @@ def build_run(
 ):
     written = parse_definition(definition, source="inbound-lead.yaml")
     frame, targets = sample_leads(n_leads)
-    table = sample_table(frame)
+    table = sample_table(frame, targets)
     rng = np.random.default_rng(1)
     later = targets.index[(targets["t0"] >= "2025-11-01") & targets["won"].notna()]
     holdout = pd.DataFrame(
