@@ -11,6 +11,8 @@ from leadml.propose._dials import Dial, build_dials
 from leadml.propose._rules import Patterns, count_changes, evaluate_rule, find_patterns
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -127,7 +129,9 @@ class Board:
         return self.classes[edit.board].moved(edit, rows)
 
 
-def build_board(definition: Definition, leads: pd.DataFrame, *, sample: Bits) -> Board:
+def build_board(
+    definition: Definition, leads: pd.DataFrame, *, sample: Bits, as_of: date | None = None
+) -> Board:
     """Evaluate the written definition and everything it may be turned into.
 
     Parameters
@@ -136,6 +140,8 @@ def build_board(definition: Definition, leads: pd.DataFrame, *, sample: Bits) ->
     leads : DataFrame of shape (n_leads, …)
     sample : ndarray of bool of shape (n_leads,)
         The leads whose quantiles bound the steps.
+    as_of : date or None
+        The day at which ages end whose anchor is ``as_of``.
 
     Returns
     -------
@@ -152,7 +158,7 @@ def build_board(definition: Definition, leads: pd.DataFrame, *, sample: Bits) ->
         if lead_class.rule is None:
             places.append((None, handed, np.ones(n, bool)))
         else:
-            dials = build_dials(definition, lead_class.rule, leads, sample=sample)
+            dials = build_dials(definition, lead_class.rule, leads, sample=sample, as_of=as_of)
             patterns = find_patterns({dial.address: dial.bits() for dial in dials}, n)
             board = ClassBoard(
                 name=lead_class.name,

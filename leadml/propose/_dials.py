@@ -18,6 +18,7 @@ from leadml.definitions import Change, Criterion, compute_points, criterion_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import date
 
     from numpy.typing import NDArray
 
@@ -90,7 +91,12 @@ class Dial:
 
 
 def build_dials(
-    definition: Definition, rule: Group, leads: pd.DataFrame, *, sample: NDArray[np.bool_]
+    definition: Definition,
+    rule: Group,
+    leads: pd.DataFrame,
+    *,
+    sample: NDArray[np.bool_],
+    as_of: date | None = None,
 ) -> tuple[Dial, ...]:
     """Build the dials of one class.
 
@@ -102,6 +108,8 @@ def build_dials(
     leads : DataFrame of shape (n_leads, …)
     sample : ndarray of bool of shape (n_leads,)
         The leads whose quantiles bound the steps (the older quarters).
+    as_of : date or None
+        The day at which ages end whose anchor is ``as_of``.
 
     Returns
     -------
@@ -109,7 +117,7 @@ def build_dials(
         One per criterion, in the order of the file. Prose is met by nobody and has no alternative.
     """
     return tuple(
-        _build_dial(definition, criterion, droppable, drop_means, leads, sample)
+        _build_dial(definition, criterion, droppable, drop_means, leads, sample, as_of)
         for criterion, droppable, drop_means in _walk(rule)
     )
 
@@ -132,6 +140,7 @@ def _build_dial(
     drop_means: bool,  # noqa: FBT001
     leads: pd.DataFrame,
     sample: NDArray[np.bool_],
+    as_of: date | None,
 ) -> Dial:
     words = format_criterion(criterion)
     if not criterion.measurable or criterion.attribute is None:
@@ -148,7 +157,7 @@ def _build_dial(
     values: NDArray[Any] | None = None
     if criterion.operator in _ORDERED or criterion.operator == "between":
         if attribute.is_numeric and attribute.age_of is None:
-            values = _numbers(definition, attribute, leads)
+            values = _numbers(definition, attribute, leads, as_of)
             moved = list(_moved_numbers(criterion, attribute, values[sample]))
         elif attribute.type == "ordinal":
             values = _ranks(attribute, leads)
@@ -159,7 +168,7 @@ def _build_dial(
         moved = list(_moved_sets(criterion, levels))
         attribute = replace(attribute, type="category", levels=levels)
     if values is None:
-        met = criterion_mask(criterion, leads, definition=definition)
+        met = criterion_mask(criterion, leads, definition=definition, as_of=as_of)
         codes, table = met.astype(np.uint16), np.array([[False, True]])
     else:
         codes, table = _tabulate([criterion, *(item for item, _ in moved)], attribute, values)
@@ -189,9 +198,11 @@ def _merge_bins(
 # -- values ------------------------------------------------------------------------------------------------
 
 
-def _numbers(definition: Definition, attribute: Attribute, leads: pd.DataFrame) -> NDArray[np.float64]:
+def _numbers(
+    definition: Definition, attribute: Attribute, leads: pd.DataFrame, as_of: date | None
+) -> NDArray[np.float64]:
     if any(score.name == attribute.name for score in definition.points):
-        return compute_points(definition, leads)[attribute.name].to_numpy(np.float64)
+        return compute_points(definition, leads, as_of=as_of)[attribute.name].to_numpy(np.float64)
     return leads[attribute.name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 

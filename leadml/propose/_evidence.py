@@ -189,12 +189,15 @@ class SearchResult:
     ----------
     edits : tuple of Edit
     gained, lost : ndarray of shape (n_edits, n_cells)
+    cells : Cells
+    tables : dict of (board, variant, first dial, second dial) to PairCounts
     """
 
     edits: tuple[Edit, ...]
     gained: Counts
     lost: Counts
     cells: Cells
+    tables: dict[tuple[int, int, int, int | None], PairCounts]
 
 
 def search_edits(
@@ -231,6 +234,7 @@ def search_edits(
     edits: list[Edit] = []
     gained: list[Counts] = []
     lost: list[Counts] = []
+    tables: dict[tuple[int, int, int, int | None], PairCounts] = {}
     for done, (number, (variant, first, second)) in enumerate(jobs):
         if progress is not None:
             progress("counting the evidence", done, len(jobs))
@@ -238,6 +242,7 @@ def search_edits(
         places = np.flatnonzero(rows & (class_board.effect != 0))
         rule = class_board.rule if variant < 0 else class_board.variants[variant][1]
         table = count_pair(class_board, rule, first, second, places, cells)
+        tables[number, variant, first, second] = table
         up, down = table.moved()
         for s, t in _combinations(class_board, variant, first, second):
             turns = tuple(
@@ -255,6 +260,7 @@ def search_edits(
         gained=np.array(gained) if gained else empty,
         lost=np.array(lost) if lost else empty,
         cells=cells,
+        tables=tables,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from leadml.definitions import Prices
 
-__all__ = ["Goal", "Maximise", "Stakes", "resolve_target", "shadow_stakes", "signed_stakes"]
+__all__ = [
+    "Goal",
+    "Maximise",
+    "Stakes",
+    "resolve_target",
+    "shadow_stakes",
+    "signed_stakes",
+    "weighted_stakes",
+]
 
 Maximise = Literal["net_value", "accepted", "won"]
 LabelName = Literal["accepted", "won"]
@@ -90,6 +98,8 @@ class Stakes:
         The strata in words.
     words : str
         The break-even in one sentence.
+    weight : ndarray of shape (n_strata,) or None
+        Leads that one lead of the stratum stands for; None for one each.
     """
 
     target: LabelName
@@ -100,11 +110,17 @@ class Stakes:
     signed: bool
     names: tuple[str, ...]
     words: str
+    weight: NDArray[np.float64] | None = None
 
     @property
     def n_strata(self) -> int:
         """How many price strata there are."""
         return len(self.value)
+
+    @property
+    def stands_for(self) -> NDArray[np.float64]:
+        """Leads that one lead of each stratum stands for."""
+        return np.ones(self.n_strata) if self.weight is None else self.weight
 
     def break_even(self, side: Literal["gained", "lost"]) -> NDArray[np.float64]:
         """Return the win rate at which a lead pays, per stratum (infinite where a win is worth nothing)."""
@@ -194,3 +210,39 @@ def shadow_stakes(target: LabelName, *, rate: float | None, minimum: float | Non
         names=("all leads",),
         words=words,
     )
+
+
+def weighted_stakes(
+    stakes: Stakes, strata: NDArray[np.int16], probability: NDArray[np.float64]
+) -> tuple[NDArray[np.int16], Stakes]:
+    """Split the price strata by the logged probability with which leads were picked.
+
+    A lead that was picked with probability e stands for 1/e leads, so its worth and its cost count 1/e
+    times; the break-even rate stays.
+
+    Parameters
+    ----------
+    stakes : Stakes
+    strata : ndarray of int16 of shape (n_leads,)
+    probability : ndarray of shape (n_leads,)
+        1 for leads that were not sampled.
+
+    Returns
+    -------
+    tuple of (strata, Stakes)
+    """
+    levels = np.unique(np.round(np.append(probability, 1.0), 9))[::-1]
+    level = len(levels) - 1 - np.searchsorted(levels[::-1], np.round(probability, 9))
+    weight = np.repeat(1 / levels, stakes.n_strata)
+    names = stakes.names + tuple(
+        f"{name}, picked with {share:.1%}" for share in levels[1:] for name in stakes.names
+    )
+    widened = replace(
+        stakes,
+        value=np.tile(stakes.value, len(levels)) * weight,
+        cost_gained=np.tile(stakes.cost_gained, len(levels)) * weight,
+        cost_lost=np.tile(stakes.cost_lost, len(levels)) * weight,
+        names=names,
+        weight=weight,
+    )
+    return (strata + level * stakes.n_strata).astype(np.int16), widened

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import norm
 
-from leadml.metrics import exploration_size, mover_interval, mover_p_value, smallest_detectable
+from leadml.metrics import (
+    exploration_size,
+    kish_counts,
+    mover_interval,
+    mover_p_value,
+    smallest_detectable,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +60,11 @@ class Moved:
     accounts_gained, accounts_lost : int
         Accounts, labelled or not.
     n_gained, k_gained, n_lost, k_lost : ndarray of shape (n_strata,)
-        Labelled accounts, and the won (accepted) ones.
+        Labelled accounts, and the won (accepted) ones (effective counts where leads are weighted).
+    size_gained, size_lost : ndarray of shape (n_strata,)
+        Accounts that the labelled ones speak for: their number, or the sum of their weights.
+    weighted : bool
+        Whether young leads are weighted for what has not happened yet.
     """
 
     leads_gained: int
@@ -65,6 +75,9 @@ class Moved:
     k_gained: Floats
     n_lost: Floats
     k_lost: Floats
+    size_gained: Floats
+    size_lost: Floats
+    weighted: bool = False
 
     @property
     def n(self) -> int:
@@ -85,22 +98,37 @@ def count_moved(
     strata: NDArray[np.int16],
     evidence: NDArray[np.bool_],
     n_strata: int,
+    weights: Floats | None = None,
 ) -> Moved:
-    """Count the leads gained and lost by a change."""
+    """Count the leads gained and lost by a change; with weights, as Kish's effective counts."""
 
-    def counted(places: NDArray[np.intp], wanted: tuple[int, ...]) -> Floats:
-        chosen = places[evidence[places] & np.isin(labels[places], wanted)]
-        return np.bincount(strata[chosen], minlength=n_strata).astype(np.float64)
+    def counted(places: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        chosen = places[evidence[places] & (labels[places] > 0)]
+        yes = chosen[labels[chosen] == YES]
+        if weights is None:
+            n = np.bincount(strata[chosen], minlength=n_strata).astype(np.float64)
+            return n, np.bincount(strata[yes], minlength=n_strata).astype(np.float64), n
+        found = np.zeros((3, n_strata))
+        for stratum in np.unique(strata[chosen]):
+            own = np.sort(chosen[strata[chosen] == stratum])
+            found[1, stratum], found[0, stratum] = kish_counts(weights[own], labels[own] == YES)
+            found[2, stratum] = weights[own].sum()
+        return found[0], found[1], found[2]
+
+    (n_gained, k_gained, size_gained), (n_lost, k_lost, size_lost) = counted(gained), counted(lost)
 
     return Moved(
         leads_gained=len(gained),
         leads_lost=len(lost),
         accounts_gained=int(evidence[gained].sum()),
         accounts_lost=int(evidence[lost].sum()),
-        n_gained=counted(gained, (NO, YES)),
-        k_gained=counted(gained, (YES,)),
-        n_lost=counted(lost, (NO, YES)),
-        k_lost=counted(lost, (YES,)),
+        n_gained=n_gained,
+        k_gained=k_gained,
+        n_lost=n_lost,
+        k_lost=k_lost,
+        size_gained=size_gained,
+        size_lost=size_lost,
+        weighted=weights is not None,
     )
 
 
@@ -141,8 +169,8 @@ def judge_moved(moved: Moved, stakes: Stakes, *, error_rate: float) -> Verdict:
     k, n = table.pop("k"), table.pop("n")
     # Leads whose win is worth nothing by the price list only cost: a known amount, no uncertainty.
     worthless = stakes.value <= 0
-    offset = float((stakes.cost_lost * moved.n_lost)[worthless].sum())
-    offset -= float((stakes.cost_gained * moved.n_gained)[worthless].sum())
+    offset = float((stakes.cost_lost * moved.size_lost)[worthless].sum())
+    offset -= float((stakes.cost_gained * moved.size_gained)[worthless].sum())
     estimate, low, high = mover_interval(
         k, n, **table, offset=offset, confidence_level=1 - 2 * error_rate, alternative="two-sided"
     )
@@ -162,7 +190,7 @@ def _strata(moved: Moved, stakes: Stakes) -> dict[str, Floats]:
         "k": np.concatenate([moved.k_gained, moved.k_lost]),
         "n": n,
         "sign": np.repeat([1.0, -1.0], stakes.n_strata),
-        "scale": n * value,
+        "scale": np.concatenate([moved.size_gained, moved.size_lost]) * value,
         "break_even": np.where(np.isfinite(break_even), break_even, 0.0),
     }
 
@@ -185,16 +213,27 @@ def _detectable(moved: Moved, stakes: Stakes, error_rate: float) -> float | None
     return float(norm.isf(error_rate) + norm.isf(0.2)) * spread
 
 
-def range_of_labels(moved: Moved, *, error_rate: float) -> Range:
+def range_of_labels(moved: Moved, *, error_rate: float, stands_for: Floats | None = None) -> Range:
     """Estimate the change in the number of won (accepted) leads over the window.
 
     Leads gained or lost without a label are not in it.
     """
     if moved.n == 0:
         return Range(low=0.0, value=0.0, high=0.0) if moved.leads == 0 else NOTHING_KNOWN
-    k = np.array([moved.k_gained.sum(), moved.k_lost.sum()])
-    n = np.array([moved.n_gained.sum(), moved.n_lost.sum()])
-    estimate, low, high = mover_interval(k, n, sign=[1, -1], scale=n, confidence_level=1 - 2 * error_rate)
+    weight = np.ones(len(moved.n_gained)) if stands_for is None else stands_for
+    # Pooled over price strata where leads count alike: shorter than the sum of the strata.
+    levels, group = np.unique(weight, return_inverse=True)
+
+    def pooled(counts: Floats) -> Floats:
+        return np.asarray(np.bincount(group, weights=counts, minlength=len(levels)), np.float64)
+
+    estimate, low, high = mover_interval(
+        np.concatenate([pooled(moved.k_gained), pooled(moved.k_lost)]),
+        np.concatenate([pooled(moved.n_gained), pooled(moved.n_lost)]),
+        sign=np.repeat([1.0, -1.0], len(levels)),
+        scale=np.concatenate([pooled(moved.size_gained) * levels, pooled(moved.size_lost) * levels]),
+        confidence_level=1 - 2 * error_rate,
+    )
     return Range(low=float(low), value=float(estimate), high=float(high))
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from leadml.errors import LeadsError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,10 +17,20 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.bool_]
 
-__all__ = ["UNKNOWN", "Windows", "find_windows", "read_labels", "select_evidence"]
+__all__ = [
+    "UNKNOWN",
+    "Windows",
+    "find_windows",
+    "match_explored",
+    "read_early_wins",
+    "read_labels",
+    "select_evidence",
+]
 
 UNKNOWN, NO, YES = 0, 1, 2
 _DAYS_A_MONTH = 365.25 / 12
+_EARLY_DAYS = 91
+_MAX_PROBABILITIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,16 +126,19 @@ def read_labels(
     target: Literal["accepted", "won"],
     rows: Bits,
     handed_over: Bits,
+    require: Literal["mature", "known"] = "mature",
 ) -> NDArray[np.int8]:
     """Read the labels of some leads: UNKNOWN, NO or YES; every other lead is UNKNOWN.
 
     A deal that is still open after the window counts as not won where the definition hands the lead over.
     Where it does not, nobody may ever have worked the lead: it needs a closed deal, a verdict or the date
-    of a handoff to be a label.
+    of a handoff to be a label. Young leads are left out, whatever is known of them, unless `require` is
+    "known" (they are weighted then).
     """
     values = targets[target].to_numpy(np.float64)
-    mature = targets[f"{target}_mature"].to_numpy(bool)
-    known = rows & mature & ~np.isnan(values)
+    known = rows & ~np.isnan(values)
+    if require == "mature":
+        known &= targets[f"{target}_mature"].to_numpy(bool)
     if target == "won":
         known &= handed_over | _touched(table)
     labels = np.zeros(len(values), np.int8)
@@ -139,3 +154,57 @@ def _touched(table: LeadTable) -> Bits:
             found |= column.isin(settled).to_numpy()
     handed = table.role("handed_over")
     return found if handed is None else found | handed.notna().to_numpy()
+
+
+def read_early_wins(table: LeadTable, targets: pd.DataFrame, rows: Bits) -> NDArray[np.int8] | None:
+    """Read who was won within three months; None where deals have no dates."""
+    outcome, closed = table.role("outcome"), table.role("closed")
+    start = pd.Series(targets["t0"].to_numpy())
+    if outcome is None or closed is None or start.dtype.kind != "M":
+        return None
+    naive = closed.dt.tz_localize(None) if closed.dt.tz is not None else closed
+    lag = (pd.Series(naive.to_numpy()) - start).dt.total_seconds().to_numpy() / 86_400.0
+    old_enough = targets["age_days"].to_numpy(np.float64) >= _EARLY_DAYS
+    early = (outcome == "won").to_numpy() & (lag <= _EARLY_DAYS + 1)
+    labels = np.zeros(len(start), np.int8)
+    known = rows & old_enough
+    labels[known] = np.where(early[known], YES, NO)
+    return labels
+
+
+def match_explored(explored: pd.DataFrame, table: LeadTable) -> tuple[NDArray[np.float64], Bits]:
+    """Find the leads of an exploration: probability of being picked (NaN for others), and who was picked.
+
+    Raises
+    ------
+    LeadsError
+        If a column is missing, a probability is impossible, an id occurs twice or there are more than five
+        different probabilities.
+    """
+    ids = table.role("id")
+    missing = [name for name in ("lead_id", "probability", "picked") if name not in explored.columns]
+    if missing or ids is None:
+        raise LeadsError(
+            f"explored leads: expected columns lead_id, probability, picked; missing: {', '.join(missing)}."
+            if missing
+            else "explored leads: the contract declares no column with role id to find them by."
+        )
+    chance = pd.to_numeric(explored["probability"], errors="coerce").to_numpy(np.float64)
+    keys = explored["lead_id"].astype("string")
+    wrong = []
+    if not ((chance > 0) & (chance <= 1)).all():
+        wrong.append("explored leads: expected probabilities above 0 and at most 1.")
+    if keys.duplicated().any():
+        wrong.append(f"explored leads: {int(keys.duplicated().sum())} ids occur more than once.")
+    if len(np.unique(np.round(chance, 9))) > _MAX_PROBABILITIES:
+        wrong.append(f"explored leads: expected at most {_MAX_PROBABILITIES} different probabilities.")
+    if wrong:
+        raise LeadsError(*wrong)
+    picked = explored["picked"].astype("string").str.lower().isin(["1", "1.0", "true", "yes"]).to_numpy(bool)
+    place = pd.Series(np.arange(len(keys)), index=keys).reindex(ids.astype("string")).to_numpy(np.float64)
+    found = ~np.isnan(place)
+    probability = np.full(len(ids), np.nan)
+    was_picked = np.zeros(len(ids), bool)
+    probability[found] = chance[place[found].astype(int)]
+    was_picked[found] = picked[place[found].astype(int)]
+    return probability, was_picked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.stats import norm
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.propose._board import Board, Edit
-    from leadml.propose._evidence import SearchResult
+    from leadml.propose._evidence import PairCounts, SearchResult
     from leadml.propose._goal import Stakes
 
     Floats = NDArray[np.float64]
@@ -64,6 +64,7 @@ def rank_edits(
     min_change: int,
     confirm_ratio: float,
     error_rate: float,
+    best_grade_of_gained: Literal["A", "B"] = "A",
 ) -> Ranking:
     """Rank all edits by gain * P(pass) on the older quarters.
 
@@ -80,6 +81,8 @@ def rank_edits(
     confirm_ratio : float
         Leads in the confirmation window per lead of the older quarters.
     error_rate : float
+    best_grade_of_gained : {"A", "B"}
+        "B" where the leads outside the definition were all picked by people.
 
     Returns
     -------
@@ -108,6 +111,8 @@ def rank_edits(
     grade = _grades(
         n_gained.sum(-1), cells.evidence(found.gained), n_lost.sum(-1), cells.evidence(found.lost)
     )
+    if best_grade_of_gained == "B":
+        grade = np.where((grade == "A") & (cells.evidence(found.gained) > 0), "B", grade)
     eligible = allowed & (grade == "A") & (n_changed >= min_change) & (gain > 0)
     return Ranking(
         gain=gain,
@@ -140,10 +145,6 @@ def pick_candidates(
     ranking: Ranking,
     stakes: Stakes,
     *,
-    rows: Bits,
-    labels: NDArray[np.int8],
-    strata: NDArray[np.int16],
-    evidence: Bits,
     max_candidates: int,
     writable: Callable[[Edit], bool],
 ) -> tuple[int, ...]:
@@ -168,27 +169,20 @@ def pick_candidates(
         if touched[position] in seen:
             continue
         seen.add(touched[position])
-        if any(
-            touched[position] <= touched[other] or touched[other] <= touched[position] for other in picked
-        ):
+        if _nested(touched[position], (touched[other] for other in picked)):
             continue
-        rivals = [
-            other
-            for other in range(len(found.edits))
-            if ranking.eligible[other] and touched[other] <= touched[position]
-        ]
-        simplest = _simplest(
-            board, found, ranking, stakes, position, rivals, rows, labels, strata, evidence, writable
-        )
-        if simplest is None:
-            continue
-        if any(
-            touched[simplest] <= touched[other] or touched[other] <= touched[simplest] for other in picked
-        ):
+        rivals = [other for other in order if touched[other] <= touched[position]]
+        simplest = _simplest(board, found, ranking, stakes, position, rivals, writable)
+        if simplest is None or _nested(touched[simplest], (touched[other] for other in picked)):
             continue
         picked.append(simplest)
         best_score = max(best_score, float(ranking.score[simplest]))
-    return tuple(sorted(picked, key=order.index))
+    places = {position: place for place, position in enumerate(order)}
+    return tuple(sorted(picked, key=places.__getitem__))
+
+
+def _nested(touched: frozenset[str], others: Iterable[frozenset[str]]) -> bool:
+    return any(touched <= other or other <= touched for other in others)
 
 
 def _by_score(found: SearchResult, ranking: Ranking) -> list[int]:
@@ -210,10 +204,6 @@ def _simplest(
     stakes: Stakes,
     best: int,
     rivals: Iterable[int],
-    rows: Bits,
-    labels: NDArray[np.int8],
-    strata: NDArray[np.int16],
-    evidence: Bits,
     writable: Callable[[Edit], bool],
 ) -> int | None:
     """Return the simplest rival within one standard error of the best (itself, if it is the only one)."""
@@ -228,40 +218,50 @@ def _simplest(
             other,
         ),
     )
-    used = rows & evidence & (labels > 0)
-    signed = _signed_moves(board, edits[best], used)
-    squares = _squares(found, stakes)
+    spread = _paired_spread(found, stakes, edits[best])
     for other in order:
         loss = float(ranking.gain[best] - ranking.gain[other])
-        if other != best:
-            # Only leads that one of the two moves can differ: the far ones need no pass over the leads.
-            if loss > float(np.sqrt(squares[best] + squares[other])):
-                continue
-            moved = np.flatnonzero(signed - _signed_moves(board, edits[other], used))
-            worth = _worth(stakes, labels[moved], strata[moved], board.handed_over[moved])
-            if loss > float(np.sqrt(np.sum(worth * worth))):
-                continue
+        if other != best and loss > spread(edits[other]):
+            continue
         if writable(edits[other]):
             return other
     return best if writable(edits[best]) else None
 
 
-def _signed_moves(board: Board, edit: Edit, used: Bits) -> NDArray[np.int8]:
-    gained, lost = board.moved(edit, used)
-    signed = np.zeros(len(used), np.int8)
-    signed[gained], signed[lost] = 1, -1
-    return signed
+def _paired_spread(found: SearchResult, stakes: Stakes, best: Edit) -> Callable[[Edit], float]:
+    """Return how to compute the standard error of the paired loss between the best edit and another.
+
+    Only the leads on which the two differ count; they are read off the counts of the pair of dials.
+    """
+    turns = dict(best.turns)
+    key = next(
+        name
+        for name in found.tables
+        if name[:2] == (best.board, best.variant)
+        and set(turns) <= {name[2], name[3]}
+        and (name[3] is None or {name[2], name[3]} == set(turns))
+    )
+    table = found.tables[key]
+    squares = _squared_worth(table, found, stakes)
+    first, second = key[2], key[3]
+    chosen = table.both(turns.get(first, 0), turns.get(second, 0) if second is not None else 0)
+
+    def spread(other: Edit) -> float:
+        if other.variant != best.variant:
+            return 0.0  # another at-least number: kept apart, it has to win by itself
+        turned = dict(other.turns)
+        passed = table.both(turned.get(first, 0), turned.get(second, 0) if second is not None else 0)
+        return float(np.sqrt(squares[passed != chosen].sum()))
+
+    return spread
 
 
-def _worth(stakes: Stakes, labels: NDArray[np.int8], strata: NDArray[np.int16], handed_over: Bits) -> Floats:
-    """Return what handing over each lead brings (its sign does not matter here)."""
-    cost = np.where(handed_over, stakes.cost_lost[strata], stakes.cost_gained[strata])
-    return np.asarray(stakes.value[strata] * (labels == 2) - cost)
-
-
-def _squares(found: SearchResult, stakes: Stakes) -> Floats:
-    total = np.zeros(len(found.edits))
-    for counts, cost in ((found.gained, stakes.cost_gained), (found.lost, stakes.cost_lost)):
-        n, k = found.cells.labelled(counts), found.cells.yes(counts)
-        total += (k * (stakes.value - cost) ** 2 + (n - k) * cost**2).sum(-1)
-    return total
+def _squared_worth(table: PairCounts, found: SearchResult, stakes: Stakes) -> Floats:
+    """Sum the squared worth of the labelled leads of each (kind, bin, bin)."""
+    squares = np.zeros((4, found.cells.n))
+    for side in range(4):
+        # Sides 1 and 2 are handed over today: what counts is the work that is saved.
+        cost = stakes.cost_lost if side in {1, 2} else stakes.cost_gained
+        squares[side, 1:-1:3] = cost**2
+        squares[side, 2:-1:3] = (stakes.value - cost) ** 2
+    return np.asarray(np.einsum("ksabc,sc->kab", table.counts, squares, optimize=False))

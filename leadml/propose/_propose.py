@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadml import __version__
-from leadml._render import format_count, format_rate
-from leadml.definitions import apply_changes, criterion_mask
-from leadml.errors import DefinitionError, ExperimentError
-from leadml.metrics import holm
-from leadml.propose._board import Board, Edit, build_board
+from leadml._render import format_count
+from leadml.errors import ExperimentError
+from leadml.propose._confirm import confirm_candidates, find_promising, revise
 from leadml.propose._evidence import SearchResult, make_cells, search_edits
 from leadml.propose._explore import plan_explorations
-from leadml.propose._goal import Goal, Stakes, resolve_target, shadow_stakes, signed_stakes
-from leadml.propose._judge import NOTHING_KNOWN, Moved, Range, count_moved, judge_moved, range_of_labels
+from leadml.propose._goal import Goal, Stakes
 from leadml.propose._keep import explain_kept
-from leadml.propose._leads import Windows, find_windows, read_labels, select_evidence
-from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking, pick_candidates, rank_edits
+from leadml.propose._pick import Ranking, pick_candidates, rank_edits
 from leadml.propose._registration import Registration
 from leadml.propose._result import Exploration, JudgedChange, ProposalSet
+from leadml.propose._review import (
+    Confirmation,
+    ConfirmWith,
+    Review,
+    count_confirmed,
+    open_review,
+    read_confirmation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,13 +35,23 @@ if TYPE_CHECKING:
 
     from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
+    from leadml.propose._board import Edit
+    from leadml.propose._judge import Moved
 
-    Bits = NDArray[np.bool_]
     Progress = Callable[[str, int, int], None]
 
 __all__ = ["propose_changes"]
 
-_FEWEST_WINS = 5  # in each window: fewer, and the outcome is not recorded rather than bad
+_NO_STAKES = Stakes(
+    target="won",
+    value=np.ones(1),
+    cost_gained=np.ones(1),
+    cost_lost=np.ones(1),
+    unit="leads",
+    signed=False,
+    names=("all leads",),
+    words="",
+)
 
 
 def propose_changes(
@@ -52,13 +66,16 @@ def propose_changes(
     error_rate: float = 0.05,
     min_change: int = 20,
     register: Callable[[Registration], None],
+    explored: pd.DataFrame | None = None,
+    confirm_with: ConfirmWith = "matured",
     progress: Progress | None = None,
 ) -> ProposalSet:
     """Propose at most one small change of a written definition, or say why none.
 
     All single changes and pairs are searched exactly on the older quarters; at most `max_candidates` are
     registered; only then are the labels of the newest matured quarters read, and each candidate must show
-    a gain there (exact gate, Holm). The chance of proposing anything harmful is at most `error_rate`.
+    a gain there (exact gate, Holm) and break no guardrail. The chance of proposing anything harmful is at
+    most `error_rate`.
 
     Parameters
     ----------
@@ -76,10 +93,16 @@ def propose_changes(
         Most changes in one proposal.
     max_candidates : int, default=3
     error_rate : float, default=0.05
+        Of this review; `split_error_rate` gives it from a rate a year.
     min_change : int, default=20
         Fewest labelled accounts that must change on the older quarters.
     register : callable
         Called once with the `Registration` before any confirmation label is read.
+    explored : DataFrame, optional
+        What came back from an exploration: ``lead_id``, ``probability``, ``picked``
+        (`sample_exploration`). Then looser changes may be judged where leads were picked at random.
+    confirm_with : {"matured", "weighted"}, default="matured"
+        "weighted" also uses young leads of the newest quarters, weighted for what has not happened yet.
     progress : callable, optional
         Called with (step, done, total).
 
@@ -99,20 +122,35 @@ def propose_changes(
     METHODS.md, section 1.6. Cho et al., "CSPI-MT", KDD 2025; Holm (1979); Zou and Donner (2008).
     """
     _check(max_changes, max_candidates, error_rate, min_change)
-    review = _open_review(definition, table, targets, goal, split, min_change, error_rate)
+    review = open_review(
+        definition,
+        table,
+        targets,
+        goal=goal,
+        split=split,
+        min_change=min_change,
+        error_rate=error_rate,
+        explored=explored,
+        confirm_with=confirm_with,
+    )
     found, ranking = _search(review, max_changes, progress)
     picked = _pick(review, found, ranking, max_candidates)
     registration = _registration(
-        review, found, picked, max_changes=max_changes, max_candidates=max_candidates, split=split
+        review, found, picked, max_changes=max_changes, max_candidates=max_candidates
     )
     register(registration)
     # From here on, and not before, the labels of the confirmation window are read.
-    confirmed = _read_confirmation(review)
-    tested = _confirm(review, confirmed, found, picked, max_candidates=max_candidates)
-    promising = _promise(review, confirmed, found, ranking, tested)
+    confirmed = read_confirmation(review)
+    tested = confirm_candidates(review, confirmed, found, picked, max_candidates=max_candidates)
+    promising = find_promising(review, confirmed, found, ranking, tested)
     proposals = tuple(change for change in tested if change.status == "proposed")
     changed = frozenset(change.address for judged in proposals for change in judged.changes)
-    explore, notes = _plan(review, found, ranking, tested, promising)
+    explore, notes = _plan(review, found, ranking, (*tested, *promising))
+
+    def count(edit: Edit) -> Moved:
+        gained, lost = review.board.moved(edit, review.windows.confirm)
+        return count_confirmed(review, confirmed.labels, gained, lost)
+
     kept = explain_kept(
         definition,
         review.board,
@@ -120,14 +158,14 @@ def propose_changes(
         ranking,
         review.stakes,
         changed=changed,
-        count=lambda edit: _count(review, confirmed, edit),
+        count=count,
         months=review.windows.confirm_months,
         min_change=min_change,
         notes=notes,
     )
     return ProposalSet(
         definition=definition,
-        goal=goal,
+        goal=review.goal,
         stakes=review.stakes,
         per="month" if review.windows.confirm_months else "confirmation period",
         proposals=proposals,
@@ -155,134 +193,7 @@ def _check(max_changes: int, max_candidates: int, error_rate: float, min_change:
         raise ExperimentError(*wrong)
 
 
-# -- what is known before the search -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Review:
-    definition: Definition
-    table: LeadTable
-    targets: pd.DataFrame
-    goal: Goal
-    target: Literal["accepted", "won"]
-    windows: Windows
-    board: Board
-    evidence: Bits
-    stakes: Stakes | None
-    strata: NDArray[np.int16]
-    labels: NDArray[np.int8]
-    n_handed: int
-    max_leads: float | None
-    min_change: int
-    error_rate: float
-    notices: tuple[str, ...]
-
-    @property
-    def n_strata(self) -> int:
-        return 1 if self.stakes is None else self.stakes.n_strata
-
-
-def _open_review(
-    definition: Definition,
-    table: LeadTable,
-    targets: pd.DataFrame,
-    goal: Goal,
-    split: TimeSplit,
-    min_change: int,
-    error_rate: float,
-) -> _Review:
-    target = resolve_target(goal)
-    windows = find_windows(targets, split, target=target)
-    board = build_board(definition, table.frame, sample=windows.discover)
-    evidence = select_evidence(table, targets, windows, board.handed_over)
-    labels = read_labels(table, targets, target=target, rows=windows.discover, handed_over=board.handed_over)
-    notices: list[str] = []
-    stakes = _stakes(definition, goal, target, board, evidence, labels, notices)
-    strata = _strata(definition, table, stakes)
-    inside = board.handed_over & windows.discover
-    wins = int((inside & evidence & (labels == 2)).sum())
-    if stakes is not None and wins < _FEWEST_WINS:
-        word = "accepted" if target == "accepted" else "won"
-        notices.append(
-            f"Only {wins} leads handed over in the older quarters are recorded as {word}: too few to tell a "
-            "bad definition from an unrecorded outcome. Nothing can be proposed."
-        )
-        stakes = None
-    return _Review(
-        definition=definition,
-        table=table,
-        targets=targets,
-        goal=goal,
-        target=target,
-        windows=windows,
-        board=board,
-        evidence=evidence,
-        stakes=stakes,
-        strata=strata if stakes is not None else np.zeros(len(labels), np.int16),
-        labels=labels,
-        n_handed=int(inside.sum()),
-        max_leads=_max_leads(goal, stakes, windows, int(inside.sum()), notices),
-        min_change=min_change,
-        error_rate=error_rate,
-        notices=tuple(notices),
-    )
-
-
-def _stakes(
-    definition: Definition,
-    goal: Goal,
-    target: Literal["accepted", "won"],
-    board: Board,
-    evidence: Bits,
-    labels: NDArray[np.int8],
-    notices: list[str],
-) -> Stakes | None:
-    if goal.maximise == "net_value":
-        signed = signed_stakes(definition.prices)
-        if signed is not None:
-            return signed
-        notices.append(
-            "The definition signs no price of a won deal and of working a lead: won deals at no more leads "
-            "than today are maximised instead. Add `prices` to the definition."
-        )
-    known = board.handed_over & evidence & (labels > 0)
-    rate = float((labels[known] == 2).mean()) if known.any() else None
-    stakes = shadow_stakes(target, rate=rate, minimum=goal.minimum_acceptance)
-    if stakes is None:
-        notices.append(
-            f"No lead handed over in the older quarters says whether it was {target}: nothing can be judged."
-            if rate is None
-            else f"Every lead handed over in the older quarters has the same label ({format_rate(rate)} "
-            f"{target}): nothing can be judged."
-        )
-    return stakes
-
-
-def _strata(definition: Definition, table: LeadTable, stakes: Stakes | None) -> NDArray[np.int16]:
-    """Return the price stratum of every lead: the first `by` criterion that it meets, else the last."""
-    n = len(table.frame)
-    if stakes is None or not stakes.signed:
-        return np.zeros(n, np.int16)
-    strata = np.full(n, stakes.n_strata - 1, np.int16)
-    for number, (criterion, _) in reversed(list(enumerate(definition.prices.won_by))):
-        strata[criterion_mask(criterion, table.frame, definition=definition)] = number
-    return strata
-
-
-def _max_leads(
-    goal: Goal, stakes: Stakes | None, windows: Windows, n_handed: int, notices: list[str]
-) -> float | None:
-    """Return the most leads that may be handed over in a time as long as the older quarters."""
-    if goal.capacity is not None:
-        if windows.discover_months:
-            return goal.capacity * windows.discover_months
-        notices.append("The leads have no dates, so a capacity a month cannot be kept to; it is ignored.")
-    if stakes is None or stakes.signed or goal.minimum_acceptance is not None:
-        return None
-    return float(n_handed)
-
-
-def _search(review: _Review, max_changes: int, progress: Progress | None) -> tuple[SearchResult, Ranking]:
+def _search(review: Review, max_changes: int, progress: Progress | None) -> tuple[SearchResult, Ranking]:
     cells = make_cells(review.labels, review.strata, review.evidence, review.n_strata)
     found = search_edits(
         review.board, review.windows.discover, cells, max_changes=max_changes, progress=progress
@@ -290,70 +201,38 @@ def _search(review: _Review, max_changes: int, progress: Progress | None) -> tup
     n_discover, n_confirm = int(review.windows.discover.sum()), int(review.windows.confirm.sum())
     ranking = rank_edits(
         found,
-        review.stakes or _WORTHLESS,
+        review.stakes or _NO_STAKES,
         n_handed=review.n_handed,
         n_leads=n_discover,
         max_leads=review.max_leads,
         min_change=review.min_change,
         confirm_ratio=n_confirm / max(n_discover, 1),
         error_rate=review.error_rate,
+        best_grade_of_gained="A" if review.gained_trusted else "B",
     )
     if review.stakes is None:
         ranking = replace(ranking, eligible=np.zeros_like(ranking.eligible))
     return found, ranking
 
 
-_WORTHLESS = Stakes(
-    target="won",
-    value=np.ones(1),
-    cost_gained=np.ones(1),
-    cost_lost=np.ones(1),
-    unit="leads",
-    signed=False,
-    names=("all leads",),
-    words="",
-)
-
-
-def _pick(review: _Review, found: SearchResult, ranking: Ranking, max_candidates: int) -> tuple[int, ...]:
+def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates: int) -> tuple[int, ...]:
     if review.stakes is None or not review.windows.confirm.any():
         return ()
 
     def writable(edit: Edit) -> bool:
         # A moved number or level can always be written; leaving a line out may leave a group empty.
         changes = review.board.classes[edit.board].changes(edit)
-        return all(change.kind != "dropped" for change in changes) or _revise(review, edit) is not None
+        return all(change.kind != "dropped" for change in changes) or (
+            revise(review.definition, changes) is not None
+        )
 
     return pick_candidates(
-        review.board,
-        found,
-        ranking,
-        review.stakes,
-        rows=review.windows.discover,
-        labels=review.labels,
-        strata=review.strata,
-        evidence=review.evidence,
-        max_candidates=max_candidates,
-        writable=writable,
+        review.board, found, ranking, review.stakes, max_candidates=max_candidates, writable=writable
     )
 
 
-def _revise(review: _Review, edit: Edit) -> Definition | None:
-    """Write an edit into the author's file; None if it cannot be written without changing anything else."""
-    try:
-        return apply_changes(review.definition, review.board.classes[edit.board].changes(edit))
-    except DefinitionError:
-        return None
-
-
 def _registration(
-    review: _Review,
-    found: SearchResult,
-    picked: tuple[int, ...],
-    *,
-    max_changes: int,
-    max_candidates: int,
-    split: TimeSplit,
+    review: Review, found: SearchResult, picked: tuple[int, ...], *, max_changes: int, max_candidates: int
 ) -> Registration:
     candidates = []
     for position in picked:
@@ -379,8 +258,8 @@ def _registration(
         max_changes=max_changes,
         max_candidates=max_candidates,
         min_change=review.min_change,
-        discover_periods=split.discover_periods,
-        confirm_periods=split.confirm_periods,
+        discover_periods=review.split.discover_periods,
+        confirm_periods=review.split.confirm_periods,
         **_days(review, windows.discover, "discover"),
         **_days(review, windows.confirm, "confirm"),
         n_discover=int(windows.discover.sum()),
@@ -390,7 +269,7 @@ def _registration(
     )
 
 
-def _days(review: _Review, rows: Bits, name: str) -> dict[str, str | None]:
+def _days(review: Review, rows: NDArray[np.bool_], name: str) -> dict[str, str | None]:
     start = review.targets["t0"][rows]
     dated = start.dtype.kind == "M" and len(start) > 0
     first = start.min().date().isoformat() if dated else None
@@ -398,231 +277,12 @@ def _days(review: _Review, rows: Bits, name: str) -> dict[str, str | None]:
     return {f"{name}_from": first, f"{name}_to": last}
 
 
-# -- after the registration --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Confirmation:
-    labels: NDArray[np.int8]
-    other: NDArray[np.int8]
-    enough: bool
-
-
-def _read_confirmation(review: _Review) -> _Confirmation:
-    def read(target: Literal["accepted", "won"]) -> NDArray[np.int8]:
-        return read_labels(
-            review.table,
-            review.targets,
-            target=target,
-            rows=review.windows.confirm,
-            handed_over=review.board.handed_over,
-        )
-
-    labels = read(review.target)
-    inside = review.board.handed_over & review.evidence & review.windows.confirm
-    return _Confirmation(
-        labels=labels,
-        other=read("won" if review.target == "accepted" else "accepted"),
-        enough=int((inside & (labels == 2)).sum()) >= _FEWEST_WINS,
-    )
-
-
-def _count(review: _Review, confirmed: _Confirmation, edit: Edit, *, other: bool = False) -> Moved:
-    gained, lost = review.board.moved(edit, review.windows.confirm)
-    return count_moved(
-        gained,
-        lost,
-        labels=confirmed.other if other else confirmed.labels,
-        strata=review.strata,
-        evidence=review.evidence,
-        n_strata=review.n_strata,
-    )
-
-
-def _confirm(
-    review: _Review,
-    confirmed: _Confirmation,
-    found: SearchResult,
-    picked: Sequence[int],
-    *,
-    max_candidates: int,
-) -> tuple[JudgedChange, ...]:
-    if review.stakes is None or not picked:
-        return ()
-    # Places that were not used are tests that failed: one candidate is no easier to pass than three.
-    per_test = review.error_rate / max_candidates
-    judged = [
-        _judge(review, confirmed, found.edits[position], error_rate=per_test, status="not shown")
-        for position in picked
-    ]
-    unused = [1.0] * (max_candidates - len(judged))
-    adjusted = holm([change.p_value for change in judged] + unused)[: len(judged)]
-    tested: list[JudgedChange] = []
-    chosen = False
-    for position, change, p_adjusted in zip(picked, judged, adjusted, strict=True):
-        refusal = _refusal(review, confirmed, change, float(p_adjusted))
-        status: Literal["proposed", "also passed", "not shown"] = "not shown"
-        if not refusal:
-            status = "also passed" if chosen else "proposed"
-            chosen = True
-        tested.append(
-            replace(
-                change,
-                p_adjusted=float(p_adjusted),
-                status=status,
-                reason=refusal or _passed(change, status),
-                revised=None if refusal else _revise(review, found.edits[position]),
-            )
-        )
-    return tuple(tested)
-
-
-def _judge(
-    review: _Review,
-    confirmed: _Confirmation,
-    edit: Edit,
-    *,
-    error_rate: float,
-    status: Literal["not shown", "promising"],
-) -> JudgedChange:
-    stakes = review.stakes or _WORTHLESS
-    moved = _count(review, confirmed, edit)
-    other = _count(review, confirmed, edit, other=True)
-    months = review.windows.confirm_months
-    scale = 1 / months if months else 1.0
-    verdict = judge_moved(moved, stakes, error_rate=error_rate)
-    ranges = {
-        review.target: range_of_labels(moved, error_rate=error_rate).scaled(scale),
-        "won" if review.target == "accepted" else "accepted": _other_range(other, moved, error_rate).scaled(
-            scale
-        ),
-    }
-    return JudgedChange(
-        status=status,
-        changes=review.board.classes[edit.board].changes(edit),
-        grade=_grade(moved),
-        n_changed=moved.leads,
-        n_gained=int(moved.n_gained.sum()),
-        wins_gained=int(moved.k_gained.sum()),
-        n_lost=int(moved.n_lost.sum()),
-        wins_lost=int(moved.k_lost.sum()),
-        gained_per_month=moved.leads_gained / months if months else None,
-        lost_per_month=moved.leads_lost / months if months else None,
-        value=verdict.value.scaled(scale),
-        won=ranges["won"],
-        accepted=ranges["accepted"],
-        p_value=verdict.p_value,
-        p_adjusted=verdict.p_value,
-        detectable=None if verdict.detectable is None else verdict.detectable * scale,
-        confidence_level=1 - 2 * error_rate,
-        tipping_point=_tipping_point(moved, stakes),
-        reason="",
-    )
-
-
-def _other_range(other: Moved, moved: Moved, error_rate: float) -> Range:
-    """Estimate the label that the goal is not judged by; unknown unless most of the leads have it."""
-    if other.n < 0.8 * moved.n or other.n == 0:
-        return NOTHING_KNOWN
-    return range_of_labels(other, error_rate=error_rate)
-
-
-def _grade(moved: Moved) -> Literal["A", "B", "C"]:
-    known, gained = float(moved.n_gained.sum()), float(moved.accounts_gained)
-    if known >= KNOWN_SHARE * gained:
-        lost = float(moved.accounts_lost)
-        return "A" if float(moved.n_lost.sum()) >= KNOWN_SHARE_LOST * lost else "B"
-    return "B" if known > 0 else "C"
-
-
-def _tipping_point(moved: Moved, stakes: Stakes) -> float | None:
-    """Return the rate below which the unpicked leads would spoil a grade B change."""
-    known, gained = float(moved.n_gained.sum()), float(moved.accounts_gained)
-    if gained <= 0 or known <= 0 or known >= KNOWN_SHARE * gained:
-        return None
-    value = float((moved.n_gained * stakes.value).sum())
-    rate = float((moved.n_gained * stakes.cost_gained).sum()) / value if value > 0 else 0.0
-    picked = known / gained
-    return max(0.0, (rate - picked * float(moved.k_gained.sum()) / known) / (1 - picked))
-
-
-def _refusal(review: _Review, confirmed: _Confirmation, change: JudgedChange, p_adjusted: float) -> str:
-    """Say why a registered change is not proposed; empty if it is."""
-    if not confirmed.enough:
-        return "too few wins are recorded in the newest matured leads to confirm anything"
-    if change.grade != "A":
-        return "the newest matured leads have no label for all leads that it moves"
-    if p_adjusted > review.error_rate:
-        return (
-            f"not confirmed on the newest matured leads (p = {change.p_value:.2g}, "
-            f"{p_adjusted:.2g} after {'Holm' if p_adjusted > change.p_value else 'the test'})"
-        )
-    if change.value.low is None or change.value.low <= 0:
-        # Holm may pass a later test at a laxer level than its printed bound; the bound is the headline.
-        return "its lower bound is not above zero"
-    return ""
-
-
-def _passed(change: JudgedChange, status: str) -> str:
-    if status == "also passed":
-        return "also confirmed, but another change promised more on the older quarters; review it next time"
-    return (
-        f"confirmed on the newest matured leads (p = {change.p_value:.2g}). Estimates that just pass are "
-        "typically 1.2 to 2.6 times too high: plan with the lower bound"
-    )
-
-
-def _promise(
-    review: _Review,
-    confirmed: _Confirmation,
-    found: SearchResult,
-    ranking: Ranking,
-    tested: Sequence[JudgedChange],
-) -> tuple[JudgedChange, ...]:
-    """Return grade B changes that look good on both windows: people picked the leads, so never proposed."""
-    if review.stakes is None or not confirmed.enough:
-        return ()
-    tried = {change.criterion for change in tested}
-    promising: list[JudgedChange] = []
-    touched: set[str] = set()
-    wanted = ranking.allowed & (ranking.grade == "B") & (ranking.gain > 0)
-    wanted &= ranking.n_changed >= review.min_change
-    for position in sorted(
-        np.flatnonzero(wanted), key=lambda place: (-round(float(ranking.score[place]), 9), place)
-    ):
-        edit = found.edits[position]
-        addresses = set(review.board.classes[edit.board].addresses(edit))
-        if edit.n_changes != 1 or addresses & touched:
-            continue
-        touched |= addresses
-        change = _judge(review, confirmed, edit, error_rate=review.error_rate, status="promising")
-        if change.p_value > review.error_rate or change.criterion in tried:
-            continue
-        promising.append(replace(change, grade="B", reason=_promise_words(change)))
-        if len(promising) == 3:
-            break
-    return tuple(promising)
-
-
-def _promise_words(change: JudgedChange) -> str:
-    if change.tipping_point is None:
-        return "most of the leads that it takes away have no label; it is not proposed"
-    return (
-        f"only leads that somebody picked have labels here; it fails if the others win less often than "
-        f"{format_rate(change.tipping_point)}. Not proposed: hand over a random sample"
-    )
-
-
 def _plan(
-    review: _Review,
-    found: SearchResult,
-    ranking: Ranking,
-    tested: Sequence[JudgedChange],
-    promising: Sequence[JudgedChange],
+    review: Review, found: SearchResult, ranking: Ranking, judged: Sequence[JudgedChange]
 ) -> tuple[tuple[Exploration, ...], dict[str, str]]:
-    notes: dict[str, str] = {}
+    """Plan explorations and collect what is to be said of each criterion that stays."""
     if review.stakes is None:
-        return (), notes
+        return (), {}
     known = review.board.handed_over & review.evidence & (review.labels > 0)
     explore, refused = plan_explorations(
         review.board,
@@ -633,22 +293,23 @@ def _plan(
         min_change=review.min_change,
         overall=(float((review.labels[known] == 2).sum()), float(known.sum())),
     )
-    for plan in explore:
-        notes[plan.criterion] = (
-            f"looser (`{plan.to}`) has no verdicts: {format_count(plan.n)} leads at random would tell"
-        )
+    notes = {
+        plan.criterion: f"looser (`{plan.to}`) has no verdicts: {format_count(plan.n)} leads at random would "
+        "tell"
+        for plan in explore
+    }
     notes |= refused
     notes |= {
-        change.address: f"`{judged.proposed}`: {judged.reason}"
-        for judged in (*tested, *promising)
-        if judged.status != "proposed"
-        for change in judged.changes
+        change.address: f"`{other.proposed}`: {other.reason}"
+        for other in judged
+        if other.status != "proposed"
+        for change in other.changes
     }
     return explore, notes
 
 
 def _closing_notices(
-    review: _Review, confirmed: _Confirmation, proposals: Sequence[JudgedChange]
+    review: Review, confirmed: Confirmation, proposals: Sequence[JudgedChange]
 ) -> tuple[str, ...]:
     notices = []
     if not review.windows.confirm.any():

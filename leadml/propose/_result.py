@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from leadml.definitions import Change, Definition
+    from leadml.propose._explain import Explanation
     from leadml.propose._goal import Goal, Stakes
+    from leadml.propose._guard import Guardrail
     from leadml.propose._judge import Range
     from leadml.propose._registration import Registration
 
@@ -92,6 +94,10 @@ class JudgedChange:
         For grade B: the change fails if the leads nobody picked win less often than this.
     reason : str
         What decided, in words.
+    guardrails : tuple of Guardrail
+        Conditions beside the goal.
+    explanation : Explanation or None
+        The change in plain words.
     revised : Definition or None
         The new version, comments kept.
     """
@@ -115,6 +121,8 @@ class JudgedChange:
     confidence_level: float
     reason: str
     tipping_point: float | None = None
+    guardrails: tuple[Guardrail, ...] = ()
+    explanation: Explanation | None = field(default=None, repr=False)
     revised: Definition | None = field(default=None, repr=False)
 
     @property
@@ -168,6 +176,11 @@ class JudgedChange:
             "tipping_point": _plain(self.tipping_point),
             "status": self.status,
             "reason": self.reason,
+            "guardrails": [
+                {"name": guardrail.name, "kept": guardrail.kept, "words": guardrail.words}
+                for guardrail in self.guardrails
+            ],
+            "explanation": None if self.explanation is None else self.explanation.to_dict(),
         }
 
 

@@ -1,0 +1,320 @@
+"""Confirmation: the registered changes on the newest matured leads, with their guardrails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from leadml._render import format_rate
+from leadml.definitions import apply_changes, assign_classes
+from leadml.errors import DefinitionError
+from leadml.metrics import holm
+from leadml.propose._explain import explain_change
+from leadml.propose._guard import Guardrail, check_acceptance, check_freshness, check_segments
+from leadml.propose._judge import NOTHING_KNOWN, Moved, Range, judge_moved, range_of_labels
+from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking
+from leadml.propose._result import JudgedChange
+from leadml.propose._review import count_confirmed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from leadml.definitions import Change, Definition
+    from leadml.propose._board import Edit
+    from leadml.propose._evidence import SearchResult
+    from leadml.propose._goal import Stakes
+    from leadml.propose._review import Confirmation, Review
+
+    Places = NDArray[np.intp]
+
+__all__ = [
+    "compare_handoff",
+    "complete_change",
+    "confirm_candidates",
+    "find_promising",
+    "judge_change",
+    "revise",
+    "say_refusal",
+]
+
+_MOST_PROMISING = 3
+_NOBODY = np.zeros(0, np.intp)
+
+
+def revise(definition: Definition, changes: Sequence[Change]) -> Definition | None:
+    """Write changes into the author's file; None if that cannot be done without changing anything else."""
+    try:
+        return apply_changes(definition, changes)
+    except DefinitionError:
+        return None
+
+
+def confirm_candidates(
+    review: Review,
+    confirmed: Confirmation,
+    found: SearchResult,
+    picked: Sequence[int],
+    *,
+    max_candidates: int,
+) -> tuple[JudgedChange, ...]:
+    """Put each registered change through the gate, Holm and the guardrails; propose the best that passes.
+
+    Parameters
+    ----------
+    review : Review
+    confirmed : Confirmation
+    found : SearchResult
+    picked : sequence of int
+        The registered ones, best first.
+    max_candidates : int
+        Places that were not used are tests that failed: one candidate is no easier to pass than three.
+
+    Returns
+    -------
+    tuple of JudgedChange
+        One per registered change, in the order of the registration.
+    """
+    if review.stakes is None or not picked:
+        return ()
+    judged = [
+        _judge_edit(review, confirmed, found.edits[position], error_rate=review.error_rate / max_candidates)
+        for position in picked
+    ]
+    unused = [1.0] * (max_candidates - len(judged))
+    adjusted = holm([change.p_value for change in judged] + unused)[: len(judged)]
+    tested: list[JudgedChange] = []
+    for change, p_adjusted in zip(judged, adjusted, strict=True):
+        weighed = replace(change, p_adjusted=float(p_adjusted))
+        refusal = say_refusal(review, confirmed, weighed)
+        status: Literal["proposed", "also passed", "not shown"] = "not shown"
+        if not refusal:
+            passed = any(other.status == "proposed" for other in tested)
+            status = "also passed" if passed else "proposed"
+        weighed = replace(weighed, status=status, reason=refusal or _passed(change, status))
+        tested.append(weighed if refusal else complete_change(review, confirmed, weighed))
+    return tuple(tested)
+
+
+def complete_change(review: Review, confirmed: Confirmation, change: JudgedChange) -> JudgedChange:
+    """Add the new version and the explanation in plain words to a change that is shown."""
+    revised = revise(review.definition, change.changes)
+    gained, lost = compare_handoff(review, revised) if revised is not None else (_NOBODY, _NOBODY)
+    inside = review.windows.confirm
+    explanation = explain_change(
+        review, confirmed, change.changes, gained[inside[gained]], lost[inside[lost]]
+    )
+    return replace(change, revised=revised, explanation=explanation)
+
+
+def compare_handoff(review: Review, revised: Definition) -> tuple[Places, Places]:
+    """Return the leads that another definition hands over and the written one does not, and the reverse."""
+    classes = assign_classes(revised, review.table.frame, as_of=review.table.as_of)
+    then = classes.isin(revised.handoff).to_numpy()
+    now = review.board.handed_over
+    return np.flatnonzero(then & ~now), np.flatnonzero(now & ~then)
+
+
+def _judge_edit(review: Review, confirmed: Confirmation, edit: Edit, *, error_rate: float) -> JudgedChange:
+    later = review.windows.confirm | confirmed.newest
+    gained, lost = review.board.moved(edit, later)
+    changes = review.board.classes[edit.board].changes(edit)
+    return judge_change(review, confirmed, changes, gained, lost, error_rate=error_rate)
+
+
+def judge_change(
+    review: Review,
+    confirmed: Confirmation,
+    changes: tuple[Change, ...],
+    gained: Places,
+    lost: Places,
+    *,
+    error_rate: float,
+) -> JudgedChange:
+    """Judge one change by the leads it moves in the confirmation window (and, for freshness, since).
+
+    Parameters
+    ----------
+    review : Review
+        With stakes.
+    confirmed : Confirmation
+    changes : tuple of Change
+    gained, lost : ndarray of int
+        Leads moved, in the confirmation window and later.
+    error_rate : float
+        One-sided error of each bound.
+
+    Returns
+    -------
+    JudgedChange
+        With status "not shown": whether it is more is for the caller to say.
+    """
+    stakes = _stakes(review)
+    inside = review.windows.confirm
+    now_gained, now_lost = gained[inside[gained]], lost[inside[lost]]
+    moved = count_confirmed(review, confirmed.labels, now_gained, now_lost)
+    other = count_confirmed(review, confirmed.other, now_gained, now_lost)
+    months = review.windows.confirm_months
+    scale = 1 / months if months else 1.0
+    verdict = judge_moved(moved, stakes, error_rate=error_rate)
+    main = range_of_labels(moved, error_rate=error_rate, stands_for=stakes.stands_for).scaled(scale)
+    side = _other_range(other, moved, stakes, error_rate).scaled(scale)
+    return JudgedChange(
+        status="not shown",
+        changes=changes,
+        grade=_grade(moved, review.gained_trusted),
+        n_changed=moved.leads,
+        n_gained=round(float(moved.n_gained.sum())),
+        wins_gained=round(float(moved.k_gained.sum())),
+        n_lost=round(float(moved.n_lost.sum())),
+        wins_lost=round(float(moved.k_lost.sum())),
+        gained_per_month=moved.leads_gained / months if months else None,
+        lost_per_month=moved.leads_lost / months if months else None,
+        value=verdict.value.scaled(scale),
+        won=main if review.target == "won" else side,
+        accepted=main if review.target == "accepted" else side,
+        p_value=verdict.p_value,
+        p_adjusted=verdict.p_value,
+        detectable=None if verdict.detectable is None else verdict.detectable * scale,
+        confidence_level=1 - 2 * error_rate,
+        tipping_point=_tipping_point(moved, stakes),
+        reason="",
+        guardrails=_guardrails(review, confirmed, moved, gained, lost),
+    )
+
+
+def _stakes(review: Review) -> Stakes:
+    if review.stakes is None:
+        raise ValueError("a review without stakes judges nothing.")
+    return review.stakes
+
+
+def _guardrails(
+    review: Review, confirmed: Confirmation, moved: Moved, gained: Places, lost: Places
+) -> tuple[Guardrail, ...]:
+    inside = review.windows.confirm
+    found = [check_segments(moved, _stakes(review), error_rate=review.error_rate)]
+    if review.target == "won":
+        accepted = np.where(inside & review.evidence, confirmed.accepted, 0).astype(np.int8)
+        found.append(
+            check_acceptance(
+                gained[inside[gained]],
+                lost[inside[lost]],
+                review.board.handed_over & inside,
+                accepted,
+                minimum=review.goal.minimum_acceptance,
+                error_rate=review.error_rate,
+            )
+        )
+    early = [("acceptance", confirmed.accepted)]
+    if review.target == "won" and confirmed.early is not None:
+        early.append(("won within three months", confirmed.early))
+    for what, labels in early:
+        fresh = check_freshness(gained, lost, labels, confirm=inside, newest=confirmed.newest, what=what)
+        # A better or worse verdict of the newest leads concerns a goal of won deals only through the deals.
+        if fresh is not None and (what != "acceptance" or review.target == "accepted"):
+            found.append(fresh)
+    return tuple(guardrail for guardrail in found if guardrail is not None)
+
+
+def _other_range(other: Moved, moved: Moved, stakes: Stakes, error_rate: float) -> Range:
+    """Estimate the label that the goal is not judged by; unknown unless most of the leads have it."""
+    if other.n < 0.8 * moved.n or other.n == 0:
+        return NOTHING_KNOWN
+    return range_of_labels(other, error_rate=error_rate, stands_for=stakes.stands_for)
+
+
+def _grade(moved: Moved, gained_trusted: bool) -> Literal["A", "B", "C"]:  # noqa: FBT001
+    known, gained = float(moved.size_gained.sum()), float(moved.accounts_gained)
+    if moved.weighted:
+        known = gained if known > 0 else 0.0
+    if gained and not gained_trusted:
+        return "B" if known > 0 else "C"
+    if known < KNOWN_SHARE * gained:
+        return "B" if known > 0 else "C"
+    lost = float(moved.accounts_lost)
+    return "A" if moved.weighted or float(moved.n_lost.sum()) >= KNOWN_SHARE_LOST * lost else "B"
+
+
+def _tipping_point(moved: Moved, stakes: Stakes) -> float | None:
+    """Return the rate below which the unpicked leads would spoil a grade B change."""
+    known, gained = float(moved.n_gained.sum()), float(moved.accounts_gained)
+    if gained <= 0 or known <= 0 or known >= KNOWN_SHARE * gained:
+        return None
+    value = float((moved.n_gained * stakes.value).sum())
+    rate = float((moved.n_gained * stakes.cost_gained).sum()) / value if value > 0 else 0.0
+    picked = known / gained
+    return max(0.0, (rate - picked * float(moved.k_gained.sum()) / known) / (1 - picked))
+
+
+def say_refusal(review: Review, confirmed: Confirmation, change: JudgedChange) -> str:
+    """Say why a change is not proposed; empty if it is."""
+    if not confirmed.enough:
+        return "too few wins are recorded in the newest matured leads to confirm anything"
+    if change.grade != "A":
+        return "the newest matured leads have no label for all leads that it moves"
+    if change.p_adjusted > review.error_rate:
+        adjusted = f", {change.p_adjusted:.2g} after Holm" if change.p_adjusted > change.p_value else ""
+        return f"not confirmed on the newest matured leads (p = {change.p_value:.2g}{adjusted})"
+    if change.value.low is None or change.value.low <= 0:
+        # Holm may pass a later test at a laxer level than its printed bound; the bound is the headline.
+        return "its lower bound is not above zero"
+    broken = [guardrail.words for guardrail in change.guardrails if not guardrail.kept]
+    return f"confirmed, but held back: {'; '.join(broken)}" if broken else ""
+
+
+def _passed(change: JudgedChange, status: str) -> str:
+    if status == "also passed":
+        return "also confirmed, but another change promised more on the older quarters; review it next time"
+    return (
+        f"confirmed on the newest matured leads (p = {change.p_value:.2g}). Estimates that just pass are "
+        "typically 1.2 to 2.6 times too high: plan with the lower bound"
+    )
+
+
+def find_promising(
+    review: Review,
+    confirmed: Confirmation,
+    found: SearchResult,
+    ranking: Ranking,
+    tested: Sequence[JudgedChange],
+) -> tuple[JudgedChange, ...]:
+    """Return grade B changes that look good on both windows: people picked the leads, so never proposed."""
+    if review.stakes is None or not confirmed.enough:
+        return ()
+    tried = {change.criterion for change in tested}
+    promising: list[JudgedChange] = []
+    touched: set[str] = set()
+    wanted = ranking.allowed & (ranking.grade == "B") & (ranking.gain > 0)
+    wanted &= ranking.n_changed >= review.min_change
+    places = [int(place) for place in np.flatnonzero(wanted)]
+    for position in sorted(places, key=lambda place: (-round(float(ranking.score[place]), 9), place)):
+        edit = found.edits[position]
+        addresses = set(review.board.classes[edit.board].addresses(edit))
+        if edit.n_changes != 1 or addresses & touched:
+            continue
+        touched |= addresses
+        change = _judge_edit(review, confirmed, edit, error_rate=review.error_rate)
+        if change.p_value > review.error_rate or change.criterion in tried:
+            continue
+        shown = replace(change, status="promising", grade="B", reason=_promise_words(change))
+        promising.append(complete_change(review, confirmed, shown))
+        if len(promising) == _MOST_PROMISING:
+            break
+    return tuple(promising)
+
+
+def _promise_words(change: JudgedChange) -> str:
+    if change.tipping_point is not None:
+        return (
+            "only leads that somebody picked have labels here; it fails if the others win less often than "
+            f"{format_rate(change.tipping_point)}. Not proposed: hand over a random sample"
+        )
+    if change.n_gained:
+        return (
+            "the leads outside the definition were picked by people. Not proposed: hand over a random sample"
+        )
+    return "most of the leads that it takes away have no label; it is not proposed"

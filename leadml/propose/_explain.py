@@ -1,0 +1,211 @@
+"""A change in plain words: before and after, of a hundred leads, who moves, what could make it wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from leadml._render import format_count, format_rate
+from leadml.metrics import clopper_pearson
+from leadml.propose._dials import make_steps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from leadml.definitions import Attribute, Change
+    from leadml.propose._review import Confirmation, Review
+
+    Places = NDArray[np.intp]
+
+__all__ = ["Explanation", "explain_change"]
+
+_HIDDEN_BELOW = 5  # groups smaller than this are never shown
+_MOST_PROFILES = 5
+_MOST_SEGMENTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A change explained without statistics.
+
+    Attributes
+    ----------
+    sentence : str
+        Before and after.
+    frequencies : tuple of str
+        Of a hundred leads that move: how many were accepted and won.
+    segments : tuple of str
+        Kinds of leads that move more than their share.
+    profiles : tuple of str
+        Typical leads that move, in attribute terms; at least five leads each, never a real one.
+    caveats : tuple of str
+        What could make it wrong.
+    """
+
+    sentence: str
+    frequencies: tuple[str, ...]
+    segments: tuple[str, ...]
+    profiles: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "sentence": self.sentence,
+            "frequencies": list(self.frequencies),
+            "segments": list(self.segments),
+            "profiles": list(self.profiles),
+            "caveats": list(self.caveats),
+        }
+
+
+def explain_change(
+    review: Review, confirmed: Confirmation, changes: tuple[Change, ...], gained: Places, lost: Places
+) -> Explanation:
+    """Explain a change by the leads that it moves in the confirmation window.
+
+    Parameters
+    ----------
+    review : Review
+    confirmed : Confirmation
+    changes : tuple of Change
+    gained, lost : ndarray of int
+        Leads of the confirmation window.
+
+    Returns
+    -------
+    Explanation
+    """
+    window = np.flatnonzero(review.windows.confirm)
+    coarse = _coarsen(review, window)
+    moved = np.searchsorted(window, np.concatenate([gained, lost]))
+    return Explanation(
+        sentence=_sentence(changes),
+        frequencies=tuple(
+            line
+            for rows, word in ((gained, "added"), (lost, "no longer handed over"))
+            for line in _frequencies(review, confirmed, rows, word)
+        ),
+        segments=_segments(coarse, moved),
+        profiles=_profiles(coarse, moved),
+        caveats=_caveats(review, gained, lost),
+    )
+
+
+def _sentence(changes: tuple[Change, ...]) -> str:
+    parts = []
+    for change in changes:
+        name = change.address.split(".")[0]
+        if change.kind == "added":
+            parts.append(f"`{name}` also asks for `{change.proposed}`")
+        elif change.proposed is None:
+            parts.append(f"`{name}` no longer asks for `{change.written}`")
+        elif change.kind == "at_least":
+            parts.append(f"`{name}` asks for at least {change.proposed} instead of {change.written}")
+        else:
+            parts.append(f"`{name}` asks for `{change.proposed}` instead of `{change.written}`")
+    return "; ".join(parts) + "."
+
+
+def _frequencies(review: Review, confirmed: Confirmation, rows: Places, word: str) -> list[str]:
+    if not len(rows):
+        return []
+    lines = []
+    labels = {
+        review.target: confirmed.labels,
+        "won" if review.target == "accepted" else "accepted": confirmed.other,
+    }
+    for name in ("accepted", "won"):
+        known = rows[(labels[name][rows] > 0) & review.evidence[rows]]
+        if len(known) < _HIDDEN_BELOW or review.weights is not None:
+            continue
+        k, n = int((labels[name][known] == 2).sum()), len(known)
+        low, high = (100 * float(end) for end in clopper_pearson(k, n, confidence_level=0.9))
+        lines.append(f"of 100 leads {word}, {100 * k / n:.0f} were {name} ({low:.0f} to {high:.0f})")
+    return lines or [f"of the leads {word} too few have a verdict or an outcome to say"]
+
+
+def _coarsen(review: Review, rows: Places) -> pd.DataFrame:
+    """Turn the definition's attributes into a few words each: bands of numbers, levels, known or not."""
+    frame = review.table.frame.iloc[rows]
+    words = {
+        attribute.name: _bands(attribute, frame[attribute.name])
+        for attribute in review.definition.attributes
+        if attribute.name in frame.columns and attribute.type != "date" and attribute.age_of is None
+    }
+    return pd.DataFrame(words, index=np.arange(len(frame)))
+
+
+def _bands(attribute: Attribute, column: pd.Series[Any]) -> pd.Series[Any]:
+    name = attribute.name
+    missing = column.isna().to_numpy()
+    if attribute.type == "boolean":
+        yes = column.astype("boolean").fillna(False).to_numpy(bool)  # noqa: FBT003
+        found = np.where(yes, name, f"not {name}")
+    elif attribute.is_numeric:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        steps = attribute.steps or make_steps(values)[::4]
+        edges = np.array([float(step) for step in steps])
+        texts = [f"{step.normalize():f}" for step in steps]
+        names = [f"{name} below {texts[0]}" if texts else name]
+        names += [f"{name} {low} to {high}" for low, high in pairwise(texts)]
+        names += [f"{name} from {texts[-1]}"] if texts else []
+        found = np.array(names, dtype=object)[np.searchsorted(edges, values, side="right") % len(names)]
+    else:
+        found = np.array([f"{name} {text}" for text in column.astype("string").fillna("")], dtype=object)
+    return pd.Series(np.where(missing, f"{name} not known", found.astype(object)), dtype=object)
+
+
+def _segments(coarse: pd.DataFrame, rows: Places) -> tuple[str, ...]:
+    """Name the kinds of leads that move more than their share of all leads of the window."""
+    if len(rows) < 20:
+        return ()
+    found = []
+    for name in coarse.columns:
+        everyone = coarse[name].to_numpy().astype(str)
+        values, counts = np.unique(everyone[rows], return_counts=True)
+        for value, count in zip(values, counts, strict=True):
+            share, usual = count / len(rows), float((everyone == value).mean())
+            if count >= _HIDDEN_BELOW and share >= 0.2 and share > 1.2 * usual:
+                words = f"{value}: {format_rate(share)} of the leads that move, {format_rate(usual)} of all"
+                found.append((share - usual, words))
+    found.sort(key=lambda entry: (-round(entry[0], 9), entry[1]))
+    return tuple(words for _, words in found[:_MOST_SEGMENTS])
+
+
+def _profiles(coarse: pd.DataFrame, rows: Places) -> tuple[str, ...]:
+    """Name the most frequent combinations of the attributes that vary least among the leads that move."""
+    if len(rows) < _HIDDEN_BELOW or coarse.shape[1] == 0:
+        return ()
+    moved = coarse.iloc[rows].astype(str)
+    steady = sorted(moved.columns, key=lambda name: (moved[name].nunique(), name))[:3]
+    together = [", ".join(row) for row in moved[steady].to_numpy().astype(str)]
+    values, counts = np.unique(together, return_counts=True)
+    ranked = sorted(zip(counts.tolist(), values.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
+    return tuple(
+        f"{words} ({format_count(n)} of {format_count(len(rows))})"
+        for n, words in ranked[:_MOST_PROFILES]
+        if n >= _HIDDEN_BELOW
+    )
+
+
+def _caveats(review: Review, gained: Places, lost: Places) -> tuple[str, ...]:
+    found = [
+        "the next quarter differs from the one it was confirmed on",
+        "reps with more or less to do work the other leads differently",
+    ]
+    if review.stakes is not None and review.stakes.signed:
+        found.append("the signed prices are wrong: they decide where a lead begins to pay")
+    else:
+        found.append("a rep's hour is worth more or less than assumed: no price is signed")
+    if len(gained):
+        found.append("the leads added were worked more eagerly than they will be")
+    if len(lost):
+        found.append("deals of the leads taken away close later than the window")
+    if review.table.role("account") is None:
+        found.append("several leads of one company count several times: the contract names no account")
+    return tuple(found)

@@ -1,0 +1,212 @@
+"""What must not get worse beside the goal: acceptance, signed price segments, a market that moved on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.stats import fisher_exact
+
+from leadml._render import format_rate
+from leadml.metrics import mover_interval
+from leadml.propose._judge import NO, YES, Moved, Range
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from leadml.propose._goal import Stakes
+
+    Bits = NDArray[np.bool_]
+    Places = NDArray[np.intp]
+
+__all__ = ["Guardrail", "check_acceptance", "check_freshness", "check_segments"]
+
+ACCEPTANCE_MARGIN = 0.05
+_FRESHNESS_ERROR = 0.05
+_FEW = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """One condition beside the goal.
+
+    Attributes
+    ----------
+    name : str
+    kept : bool
+        Whether it holds; a proposal needs all of them.
+    words : str
+        The condition with its numbers.
+    """
+
+    name: str
+    kept: bool
+    words: str
+
+
+def check_acceptance(
+    gained: Places,
+    lost: Places,
+    handed_over: Bits,
+    labels: NDArray[np.int8],
+    *,
+    minimum: float | None,
+    error_rate: float,
+) -> Guardrail | None:
+    """Check that Sales accepts no smaller share of what it gets.
+
+    The share among the leads handed over after the change is compared with the share before (MOVER over
+    the leads that stay, come and go): a fall of more than five points that is not chance holds the change
+    back. With an agreed minimum the share after the change must reach it, or be no lower than before.
+
+    Parameters
+    ----------
+    gained, lost : ndarray of int
+        Leads of the window that the change moves.
+    handed_over : ndarray of bool of shape (n_leads,)
+        Leads of the window that count as evidence and are handed over today.
+    labels : ndarray of int8
+        Acceptance.
+    minimum : float or None
+    error_rate : float
+
+    Returns
+    -------
+    Guardrail or None
+        None where hardly anything has a verdict.
+    """
+    known = labels > 0
+    stays = handed_over & known
+    stays[lost] = False
+    parts = [
+        (_yes(labels, rows), len(rows))
+        for rows in (np.flatnonzero(stays), _known(gained, labels), _known(lost, labels))
+    ]
+    (k_stay, n_stay), (k_gain, n_gain), (k_loss, n_loss) = parts
+    before, after = n_stay + n_loss, n_stay + n_gain
+    if before < _FEW or after < _FEW:
+        return None
+    change = _acceptance_change(parts, before, after, error_rate)
+    was, will = (k_stay + k_loss) / before, (k_stay + k_gain) / after
+    words = (
+        f"acceptance of what is handed over {format_rate(was)} today, {format_rate(will)} after the change"
+    )
+    kept = (change.value or 0.0) > -ACCEPTANCE_MARGIN or (change.high or 0.0) >= 0
+    if minimum is not None:
+        kept &= will >= min(minimum, was)
+        words += f" (agreed: {format_rate(minimum)})"
+    return Guardrail(name="acceptance", kept=bool(kept), words=words)
+
+
+def _acceptance_change(parts: list[tuple[int, int]], before: int, after: int, error_rate: float) -> Range:
+    (k_stay, n_stay), (k_gain, n_gain), (k_loss, n_loss) = parts
+    # share after - share before = p_stay (n/after - n/before) + p_gain n/after - p_loss n/before
+    weight = n_stay / after - n_stay / before
+    estimate, low, high = mover_interval(
+        [k_stay, k_gain, k_loss],
+        [n_stay, n_gain, n_loss],
+        sign=[1.0 if weight >= 0 else -1.0, 1.0, -1.0],
+        scale=[abs(weight), n_gain / after, n_loss / before],
+        confidence_level=1 - 2 * error_rate,
+    )
+    return Range(low=float(low), value=float(estimate), high=float(high))
+
+
+def _yes(labels: NDArray[np.int8], rows: Places) -> int:
+    return int((labels[rows] == YES).sum())
+
+
+def _known(rows: Places, labels: NDArray[np.int8]) -> Places:
+    return rows[labels[rows] > 0]
+
+
+def check_segments(moved: Moved, stakes: Stakes, *, error_rate: float) -> Guardrail | None:
+    """Check that no price segment is shown to lose.
+
+    Returns
+    -------
+    Guardrail or None
+        None with a single segment.
+    """
+    if stakes.n_strata < 2:
+        return None
+    losing = []
+    for number, name in enumerate(stakes.names):
+        k = np.array([moved.k_gained[number], moved.k_lost[number]])
+        n = np.array([moved.n_gained[number], moved.n_lost[number]])
+        size = np.array([moved.size_gained[number], moved.size_lost[number]])
+        value = stakes.value[number]
+        if n.sum() == 0 or value <= 0:
+            continue
+        rates = [stakes.break_even("gained")[number], stakes.break_even("lost")[number]]
+        _, _, high = mover_interval(
+            k,
+            n,
+            sign=[1, -1],
+            scale=size * value,
+            break_even=rates,
+            confidence_level=1 - 2 * error_rate / stakes.n_strata,
+        )
+        if float(high) < 0:
+            losing.append(name)
+    words = "no price segment is shown to lose" if not losing else f"loses for sure in: {', '.join(losing)}"
+    return Guardrail(name="segments", kept=not losing, words=words)
+
+
+def check_freshness(
+    gained: Places,
+    lost: Places,
+    labels: NDArray[np.int8],
+    *,
+    confirm: Bits,
+    newest: Bits,
+    what: str,
+) -> Guardrail | None:
+    """Check that the leads that change still behave as they did in the confirmation window.
+
+    A label that is known early (acceptance, won within three months) is compared between the confirmation
+    window and the newest leads by Fisher's exact test, one-sided in the direction that would hurt: leads
+    lost that became better, leads gained that became worse.
+
+    Parameters
+    ----------
+    gained, lost : ndarray of int
+        Leads that the change moves, in either window.
+    labels : ndarray of int8
+        The early label.
+    confirm, newest : ndarray of bool of shape (n_leads,)
+    what : str
+        The label in words.
+
+    Returns
+    -------
+    Guardrail or None
+        None where too few newest leads have the label.
+    """
+    found = []
+    sides: tuple[tuple[Places, Literal["less", "greater"], str], ...] = (
+        (gained, "less", "gained"),
+        (lost, "greater", "lost"),
+    )
+    for rows, hurts, side in sides:
+        known = _known(rows, labels)
+        new, old = known[newest[known]], known[confirm[known]]
+        if len(new) < _FEW or len(old) < _FEW:
+            continue
+        table = np.array(
+            [
+                [_yes(labels, new), int((labels[new] == NO).sum())],
+                [_yes(labels, old), int((labels[old] == NO).sum())],
+            ]
+        )
+        p_value = float(fisher_exact(table, alternative=hurts).pvalue)
+        found.append((p_value, side, _yes(labels, old) / len(old), _yes(labels, new) / len(new)))
+    if not found:
+        return None
+    p_value, side, was, now = min(found)
+    kept = p_value > _FRESHNESS_ERROR / len(found)
+    words = f"{what} of the leads {side}: {format_rate(was)} then, {format_rate(now)} among the newest"
+    return Guardrail(
+        name="freshness", kept=kept, words=words if kept else f"{words}: the market has moved on"
+    )

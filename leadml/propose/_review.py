@@ -1,0 +1,323 @@
+"""One review: the definition on the leads, windows, prices and labels, before and after the registration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from leadml._render import format_rate
+from leadml.definitions import criterion_mask
+from leadml.leads import split_periods
+from leadml.propose._board import Board, build_board
+from leadml.propose._censor import compute_censoring
+from leadml.propose._goal import Goal, Stakes, resolve_target, shadow_stakes, signed_stakes, weighted_stakes
+from leadml.propose._judge import Moved, count_moved
+from leadml.propose._leads import (
+    Windows,
+    find_windows,
+    match_explored,
+    read_early_wins,
+    read_labels,
+    select_evidence,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from leadml.definitions import Definition
+    from leadml.leads import LeadTable, TimeSplit
+
+    Bits = NDArray[np.bool_]
+    Places = NDArray[np.intp]
+
+__all__ = ["Confirmation", "Review", "count_confirmed", "open_review", "read_confirmation"]
+
+FEWEST_WINS = 5  # in each window: fewer, and the outcome is not recorded rather than bad
+_ALL_WORKED = 0.99
+_FEW_OUTSIDE = 0.2
+
+ConfirmWith = Literal["matured", "weighted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Review:
+    """Everything that is fixed before a confirmation label is read.
+
+    Attributes
+    ----------
+    definition, table, targets, goal, split
+        As given.
+    target : {"accepted", "won"}
+        The label that decides.
+    windows : Windows
+    board : Board
+    evidence : ndarray of bool of shape (n_leads,)
+        Leads that count (one per account and window; of an exploration band the picked ones).
+    stakes : Stakes or None
+        None where nothing can be judged; `notices` say why.
+    strata : ndarray of int16 of shape (n_leads,)
+        Price stratum, times probability of being picked.
+    labels : ndarray of int8
+        Labels of the older quarters only.
+    weights : ndarray of float or None
+        For leads of the confirmation window that are weighted for censoring.
+    gained_trusted : bool
+        Whether a label of a lead outside the definition may be taken at its word.
+    """
+
+    definition: Definition
+    table: LeadTable
+    targets: pd.DataFrame
+    goal: Goal
+    split: TimeSplit
+    target: Literal["accepted", "won"]
+    windows: Windows
+    board: Board
+    evidence: Bits
+    stakes: Stakes | None
+    strata: NDArray[np.int16]
+    labels: NDArray[np.int8]
+    weights: NDArray[np.float64] | None
+    gained_trusted: bool
+    n_handed: int
+    max_leads: float | None
+    min_change: int
+    error_rate: float
+    notices: tuple[str, ...]
+
+    @property
+    def n_strata(self) -> int:
+        """Number of strata."""
+        return 1 if self.stakes is None else self.stakes.n_strata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Confirmation:
+    """The labels of the confirmation window and of what came after it; read after the registration.
+
+    Attributes
+    ----------
+    labels : ndarray of int8
+        The label that decides.
+    other : ndarray of int8
+        The other one of accepted and won.
+    accepted : ndarray of int8
+        Acceptance of the confirmation window and of newer leads.
+    early : ndarray of int8 or None
+        Won within three months, confirmation window and newer leads.
+    newest : ndarray of bool
+        Leads after the confirmation window.
+    enough : bool
+        Whether enough wins are recorded at all.
+    """
+
+    labels: NDArray[np.int8]
+    other: NDArray[np.int8]
+    accepted: NDArray[np.int8]
+    early: NDArray[np.int8] | None
+    newest: Bits
+    enough: bool
+
+
+def open_review(
+    definition: Definition,
+    table: LeadTable,
+    targets: pd.DataFrame,
+    *,
+    goal: Goal,
+    split: TimeSplit,
+    min_change: int,
+    error_rate: float,
+    explored: pd.DataFrame | None,
+    confirm_with: ConfirmWith,
+) -> Review:
+    """Fix everything that does not need a confirmation label."""
+    notices: list[str] = []
+    goal, split = _usable_goal(goal, split, table, targets, notices)
+    target = resolve_target(goal)
+    windows = find_windows(targets, split, target=target)
+    weights = None
+    if confirm_with == "weighted" and target == "won":
+        windows, weights, words = compute_censoring(table, targets, windows)
+        notices += [words] if words else []
+    board = build_board(definition, table.frame, sample=windows.discover, as_of=table.as_of)
+    evidence = select_evidence(table, targets, windows, board.handed_over)
+    labels = read_labels(table, targets, target=target, rows=windows.discover, handed_over=board.handed_over)
+    stakes = _stakes(definition, goal, target, board, evidence, labels, notices)
+    strata = _strata(definition, table, stakes)
+    trusted = _gained_trusted(targets, windows, board.handed_over, notices)
+    if explored is not None and stakes is not None:
+        probability, picked = match_explored(explored, table)
+        band = ~np.isnan(probability) & ~board.handed_over
+        evidence &= ~band | picked
+        strata, stakes = weighted_stakes(stakes, strata, np.where(band, probability, 1.0))
+        trusted = True
+    if weights is not None:
+        evidence &= ~windows.confirm | (weights > 0)
+    inside = board.handed_over & windows.discover
+    wins = int((inside & evidence & (labels == 2)).sum())
+    if stakes is not None and wins < FEWEST_WINS:
+        word = "accepted" if target == "accepted" else "won"
+        notices.append(
+            f"Only {wins} leads handed over in the older quarters are recorded as {word}: too few to tell a "
+            "bad definition from an unrecorded outcome. Nothing can be proposed."
+        )
+        stakes = None
+    return Review(
+        definition=definition,
+        table=table,
+        targets=targets,
+        goal=goal,
+        split=split,
+        target=target,
+        windows=windows,
+        board=board,
+        evidence=evidence,
+        stakes=stakes,
+        strata=strata if stakes is not None else np.zeros(len(labels), np.int16),
+        labels=labels,
+        weights=weights,
+        gained_trusted=trusted,
+        n_handed=int(inside.sum()),
+        max_leads=_max_leads(goal, stakes, windows, int(inside.sum()), notices),
+        min_change=min_change,
+        error_rate=error_rate,
+        notices=tuple(notices),
+    )
+
+
+def _usable_goal(
+    goal: Goal, split: TimeSplit, table: LeadTable, targets: pd.DataFrame, notices: list[str]
+) -> tuple[Goal, TimeSplit]:
+    """Judge by acceptance where no outcome was ever recorded and the goal is the value of won deals."""
+    nobody_won = not targets["won"].notna().any()
+    if goal.maximise != "net_value" or not nobody_won or not targets["accepted"].notna().any():
+        return goal, split
+    notices.append("The leads have no outcome: accepted leads at no more leads than today are maximised.")
+    return replace(goal, maximise="accepted"), split_periods(table, targets, target="accepted")
+
+
+def _stakes(
+    definition: Definition,
+    goal: Goal,
+    target: Literal["accepted", "won"],
+    board: Board,
+    evidence: Bits,
+    labels: NDArray[np.int8],
+    notices: list[str],
+) -> Stakes | None:
+    if goal.maximise == "net_value":
+        signed = signed_stakes(definition.prices)
+        if signed is not None:
+            return signed
+        notices.append(
+            "The definition signs no price of a won deal and of working a lead: won deals at no more leads "
+            "than today are maximised instead. Add `prices` to the definition."
+        )
+    known = board.handed_over & evidence & (labels > 0)
+    rate = float((labels[known] == 2).mean()) if known.any() else None
+    stakes = shadow_stakes(target, rate=rate, minimum=goal.minimum_acceptance)
+    if stakes is None:
+        notices.append(
+            f"No lead handed over in the older quarters says whether it was {target}: nothing can be judged."
+            if rate is None
+            else f"Every lead handed over in the older quarters has the same label ({format_rate(rate)} "
+            f"{target}): nothing can be judged."
+        )
+    return stakes
+
+
+def _strata(definition: Definition, table: LeadTable, stakes: Stakes | None) -> NDArray[np.int16]:
+    """Return the price stratum of every lead: the first `by` criterion that it meets, else the last."""
+    n = len(table.frame)
+    if stakes is None or not stakes.signed:
+        return np.zeros(n, np.int16)
+    strata = np.full(n, stakes.n_strata - 1, np.int16)
+    for number, (criterion, _) in reversed(list(enumerate(definition.prices.won_by))):
+        met = criterion_mask(criterion, table.frame, definition=definition, as_of=table.as_of)
+        strata[met] = number
+    return strata
+
+
+def _gained_trusted(targets: pd.DataFrame, windows: Windows, handed_over: Bits, notices: list[str]) -> bool:
+    """Tell a file of all leads from one that holds only what somebody chose to work.
+
+    Where practically every lead was worked and hardly any lies outside the definition, those few were picked
+    by people, and the ones that nobody picked are not in the file at all.
+    """
+    rows = windows.discover | windows.confirm
+    outside = float((~handed_over[rows]).mean()) if rows.any() else 0.0
+    worked = float(targets["worked"].to_numpy(bool)[rows].mean()) if rows.any() else 0.0
+    if worked < _ALL_WORKED or not 0 < outside < _FEW_OUTSIDE:
+        return True
+    notices.append(
+        f"Every lead was worked and only {format_rate(outside)} lie outside the definition: the file seems "
+        "to hold only leads that somebody picked, so nothing looser can be proposed from it."
+    )
+    return False
+
+
+def _max_leads(
+    goal: Goal, stakes: Stakes | None, windows: Windows, n_handed: int, notices: list[str]
+) -> float | None:
+    """Return the most leads that may be handed over in a time as long as the older quarters."""
+    if goal.capacity is not None:
+        if windows.discover_months:
+            return goal.capacity * windows.discover_months
+        notices.append("The leads have no dates, so a capacity a month cannot be kept to; it is ignored.")
+    if stakes is None or stakes.signed or goal.minimum_acceptance is not None:
+        return None
+    return float(n_handed)
+
+
+# -- after the registration --------------------------------------------------------------------------------
+
+
+def read_confirmation(review: Review) -> Confirmation:
+    """Read the labels of the confirmation window. Only ever called after the registration."""
+    newest = _newest(review)
+    later = review.windows.confirm | newest
+
+    def read(target: Literal["accepted", "won"], rows: Bits) -> NDArray[np.int8]:
+        return read_labels(
+            review.table,
+            review.targets,
+            target=target,
+            rows=rows,
+            handed_over=review.board.handed_over,
+            require="known" if review.weights is not None and target == "won" else "mature",
+        )
+
+    labels = read(review.target, review.windows.confirm)
+    inside = review.board.handed_over & review.evidence & review.windows.confirm
+    return Confirmation(
+        labels=labels,
+        other=read("won" if review.target == "accepted" else "accepted", review.windows.confirm),
+        accepted=read("accepted", later),
+        early=read_early_wins(review.table, review.targets, later & review.targets["worked"].to_numpy(bool)),
+        newest=newest,
+        enough=int((inside & (labels == 2)).sum()) >= FEWEST_WINS,
+    )
+
+
+def _newest(review: Review) -> Bits:
+    start = review.targets["t0"]
+    if not review.windows.confirm.any():
+        return np.zeros(len(start), bool)
+    return np.asarray((start > start[review.windows.confirm].max()).to_numpy())
+
+
+def count_confirmed(review: Review, labels: NDArray[np.int8], gained: Places, lost: Places) -> Moved:
+    """Count the leads that a change moves in the confirmation window."""
+    return count_moved(
+        gained,
+        lost,
+        labels=labels,
+        strata=review.strata,
+        evidence=review.evidence,
+        n_strata=review.n_strata,
+        weights=review.weights,
+    )

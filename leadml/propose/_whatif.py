@@ -1,0 +1,284 @@
+"""A change that a person brings to the table, judged by the same standard as a proposal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from leadml._render import render_card
+from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
+from leadml.errors import DefinitionError
+from leadml.propose._confirm import compare_handoff, complete_change, judge_change, say_refusal
+from leadml.propose._goal import Goal, Stakes
+from leadml.propose._review import count_confirmed, open_review, read_confirmation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+    from leadml.definitions import Definition
+    from leadml.leads import LeadTable, TimeSplit
+    from leadml.propose._judge import Moved
+    from leadml.propose._result import JudgedChange
+    from leadml.propose._review import Review
+
+__all__ = ["WhatIf", "judge_what_if", "parse_what_if"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WhatIf:
+    """What the newest matured leads say of a change that somebody asked about.
+
+    Attributes
+    ----------
+    answer : {"supported", "not supported", "cannot be said"}
+        "supported" only if the gate opens and every guardrail holds; "cannot be said" where leads that
+        would be added have no labels, or nothing can be judged.
+    change : JudgedChange or None
+        With bounds one-sided at the error rate; None where nothing can be judged.
+    reason : str
+    stakes : Stakes or None
+    per : {"month", "confirmation period"}
+    notices : tuple of str
+    """
+
+    answer: Literal["supported", "not supported", "cannot be said"]
+    change: JudgedChange | None
+    reason: str
+    stakes: Stakes | None
+    per: Literal["month", "confirmation period"]
+    notices: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "answer": self.answer,
+            "reason": self.reason,
+            "per": self.per,
+            "change": None if self.change is None else self.change.to_dict(),
+            "notices": list(self.notices),
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row: the change with its numbers."""
+        import pandas as pd
+
+        return pd.DataFrame([] if self.change is None else [self.change.to_dict()])
+
+    def __repr__(self) -> str:
+        lines = [f"{self.answer}: {self.reason}"]
+        if self.change is not None and self.change.value.low is not None and self.stakes is not None:
+            value = self.change.value
+            lines.append(
+                f"  {self.change.written} -> {self.change.proposed}: at least {value.low:+,.4g}, "
+                f"estimate {value.value:+,.4g} {self.stakes.unit} a {self.per}"
+            )
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return str(render_card(f"What if: {self.answer}", [self.reason], notes=self.notices))
+
+
+def parse_what_if(definition: Definition, text: str) -> Change:
+    """Read a change as a person types it.
+
+    Parameters
+    ----------
+    definition : Definition
+    text : str
+        ``hot.employees=80`` (another value), ``hot.industry=[software, public]`` (another list),
+        ``hot.employees=employees between 50 and 500`` (a criterion), ``hot.employees=dropped``, or
+        ``medium=2`` (another number of an at-least group).
+
+    Returns
+    -------
+    Change
+
+    Raises
+    ------
+    DefinitionError
+        If the address is unknown or the text cannot be read.
+
+    Examples
+    --------
+    >>> from leadml.definitions import parse_definition
+    >>> written = parse_definition('''
+    ... name: d
+    ... version: 1
+    ... attributes: {employees: {type: integer, unit: people}}
+    ... classes: [{name: hot, all_of: [employees >= 50]}, {name: cold, otherwise: true}]
+    ... handoff: [hot]
+    ... ''')
+    >>> parse_what_if(written, "hot.employees=80").proposed
+    'employees >= 80'
+    """
+    address, sign, wanted = (part.strip() for part in text.partition("="))
+    criteria = {criterion.address: criterion for criterion in definition.criteria()}
+    groups = {group.address: group for group in _groups(definition)}
+    if not sign or not wanted:
+        raise DefinitionError(f"what if {text!r}: expected `address=value`, for example hot.employees=80.")
+    if address in groups and wanted.isdigit():
+        return Change(address=address, kind="at_least", written=str(groups[address].k), proposed=wanted)
+    if address in groups and address not in criteria:
+        return Change(
+            address=address, kind="added", written="", proposed=_criterion(definition, wanted, text)
+        )
+    if address not in criteria:
+        known = ", ".join(sorted(criteria)[:5])
+        raise DefinitionError(f"what if {text!r}: {address!r} is no address of this definition ({known}, …).")
+    old = criteria[address]
+    written = format_criterion(old)
+    if wanted.lower() in {"dropped", "drop", "none"}:
+        return Change(address=address, kind="dropped", written=written, proposed=None)
+    name = old.attribute or ""
+    if re.match(rf"(not\s+)?{re.escape(name)}\b", wanted) and name:
+        proposed = wanted
+    else:
+        proposed = _with_value(old, wanted, text)
+    return Change(
+        address=address,
+        kind="threshold",
+        written=written,
+        proposed=_criterion(definition, proposed, text),
+    )
+
+
+def _with_value(old: Criterion, wanted: str, text: str) -> str:
+    ending = " or missing" if old.or_missing else ""
+    if wanted.startswith("["):
+        operator = "not in" if old.operator in {"not in", "!="} else "in"
+        return f"{old.attribute} {operator} {wanted}{ending}"
+    if old.operator in {"<", "<=", ">", ">=", "=", "!="}:
+        return f"{old.attribute} {old.operator} {wanted}{ending}"
+    raise DefinitionError(
+        f"what if {text!r}: `{format_criterion(old)}` has no single value. Write the whole criterion behind `=`."
+    )
+
+
+def _criterion(definition: Definition, words: str, text: str) -> str:
+    criterion = parse_criterion(words, attributes=definition.typed_attributes())
+    if not criterion.measurable:
+        raise DefinitionError(f"what if {text!r}: expected a criterion, got {words!r}.")
+    return format_criterion(criterion)
+
+
+def _groups(definition: Definition) -> Iterator[Group]:
+    def walk(group: Group) -> Iterator[Group]:
+        yield group
+        for member in group.members:
+            if isinstance(member, Group):
+                yield from walk(member)
+
+    for lead_class in definition.classes:
+        if lead_class.rule is not None:
+            yield from walk(lead_class.rule)
+
+
+def judge_what_if(
+    definition: Definition,
+    table: LeadTable,
+    targets: pd.DataFrame,
+    *,
+    changes: Sequence[Change],
+    goal: Goal,
+    split: TimeSplit,
+    error_rate: float = 0.05,
+    min_change: int = 20,
+    explored: pd.DataFrame | None = None,
+) -> WhatIf:
+    """Judge a change that a person brings, by the standard of a proposal.
+
+    The change was not searched for in the confirmation window, so it is one test at the full error rate.
+    Trying many until one is supported makes that rate untrue; the answer says so.
+
+    Parameters
+    ----------
+    definition, table, targets, goal, split, explored
+        As in `propose_changes`.
+    changes : sequence of Change
+        What is asked about (`parse_what_if`), made together.
+    error_rate : float, default=0.05
+    min_change : int, default=20
+        Fewest labelled accounts that must change in the confirmation window.
+
+    Returns
+    -------
+    WhatIf
+
+    Raises
+    ------
+    DefinitionError
+        If the change cannot be written.
+    """
+    revised = apply_changes(definition, list(changes))
+    review = open_review(
+        definition,
+        table,
+        targets,
+        goal=goal,
+        split=split,
+        min_change=min_change,
+        error_rate=error_rate,
+        explored=explored,
+        confirm_with="matured",
+    )
+    per: Literal["month", "confirmation period"]
+    per = "month" if review.windows.confirm_months else "confirmation period"
+    if review.stakes is None or not review.windows.confirm.any():
+        reason = (review.notices or ("no matured lead has a label",))[-1]
+        return WhatIf(
+            answer="cannot be said",
+            change=None,
+            reason=reason,
+            stakes=review.stakes,
+            per=per,
+            notices=review.notices,
+        )
+    confirmed = read_confirmation(review)
+    gained, lost = compare_handoff(review, revised)
+    later = review.windows.confirm | confirmed.newest
+    judged = judge_change(
+        review, confirmed, tuple(changes), gained[later[gained]], lost[later[lost]], error_rate=error_rate
+    )
+    moved = count_confirmed(
+        review,
+        confirmed.labels,
+        gained[review.windows.confirm[gained]],
+        lost[review.windows.confirm[lost]],
+    )
+    refusal = say_refusal(review, confirmed, judged)
+    answer: Literal["supported", "not supported", "cannot be said"] = (
+        "not supported" if refusal else "supported"
+    )
+    if moved.leads == 0:
+        answer, refusal = "not supported", "it moves no lead of the newest matured quarters"
+    elif judged.grade != "A":
+        answer = "cannot be said"
+    elif not refusal and moved.n < min_change:
+        answer, refusal = "not supported", f"it moves only {moved.n} leads with a label"
+    elif not refusal and not _fits(review, moved):
+        answer, refusal = "not supported", "it hands over more leads than Sales can work"
+    words = "confirmed on the newest matured leads" if not refusal else refusal
+    judged = complete_change(review, confirmed, replace(judged, reason=words))
+    return WhatIf(
+        answer=answer,
+        change=judged,
+        reason=words,
+        stakes=review.stakes,
+        per=per,
+        notices=(*review.notices, "One question, one test: asked often enough, chance says yes."),
+    )
+
+
+def _fits(review: Review, moved: Moved) -> bool:
+    """Whether the change keeps to the capacity, counted on the confirmation window."""
+    if review.max_leads is None:
+        return True
+    n_discover, n_confirm = int(review.windows.discover.sum()), int(review.windows.confirm.sum())
+    now = float(np.sum(review.board.handed_over & review.windows.confirm))
+    then = now + moved.leads_gained - moved.leads_lost
+    return then <= review.max_leads * n_confirm / max(n_discover, 1) or then <= now
