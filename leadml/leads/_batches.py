@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,7 +33,7 @@ from leadml.leads._read import (
 from leadml.leads._sources import RawTable, _opened, _positions, _texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,7 +75,7 @@ class _Source(Protocol):
         """Return the file, None for a database table."""
         ...
 
-    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[RawTable]:
+    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Generator[RawTable]:
         """Yield the wanted columns as texts."""
         ...
 
@@ -181,9 +181,8 @@ def open_leads(
     used, table = _used_part(contract)
     others = {other.name: _read_other(used, other) for other in used.tables[1:]}
     with _open_source(used, table, leads, batch_rows) as source:
-        next(
-            iter(source.blocks(*_wanted(used, table))), None
-        )  # a header that does not fit is refused at once
+        with closing(source.blocks(*_wanted(used, table))) as blocks:
+            next(blocks, None)  # a header that does not fit is refused at once
         repeated = _repeated_ids(source, _id_column(used).source)
         paths = {other.name: used.folder / (other.path or "") for other in used.tables[1:]}
         if source.path is not None:
@@ -267,7 +266,7 @@ class _FileSource:
     path: Path
     batch_rows: int
 
-    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[RawTable]:
+    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Generator[RawTable]:
         """Yield the wanted columns as texts."""
         read = self._parquet if self.table.format == "parquet" else self._csv
         try:

@@ -13,7 +13,7 @@ from leadml.leads._contract import Table
 from leadml.leads._sources import RawTable, _positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -90,7 +90,7 @@ class _DatabaseSource:
     batch_rows: int
     path: None = None
 
-    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[RawTable]:
+    def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Generator[RawTable]:
         """Yield the wanted columns as texts, in the order of the id."""
         import pyarrow as pa
         from sqlalchemy import select
@@ -105,10 +105,11 @@ class _DatabaseSource:
         query = select(*chosen).order_by(self.table.columns[self.order_by.strip()])
         options = {"stream_results": True, "yield_per": self.batch_rows}
         first = 1
-        for rows in self.connection.execute(query, execution_options=options).partitions():
-            columns = [_arrow(list(values)) for values in zip(*rows, strict=True)]
-            yield typed_block(pa.table(columns, names=names), names, first=first, absent=absent)
-            first += len(rows)
+        with self.connection.execute(query, execution_options=options) as result:
+            for rows in result.partitions():
+                columns = [_arrow(list(values)) for values in zip(*rows, strict=True)]
+                yield typed_block(pa.table(columns, names=names), names, first=first, absent=absent)
+                first += len(rows)
 
 
 def _arrow(values: list[Any]) -> Any:

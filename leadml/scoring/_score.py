@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import signal
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from leadml._files import compute_sha256, locked_file, replaced_file
 from leadml.definitions import Definition, assign_classes, explain_classes, load_definition
-from leadml.errors import LeadsError, OutputError, QuarantineError
+from leadml.errors import InputMissingError, LeadsError, OutputError, QuarantineError
 from leadml.leads import Contract, load_contract, open_leads
 from leadml.models import Bundle, load_bundle
 from leadml.scoring._database import DatabaseWriter
@@ -21,7 +22,7 @@ from leadml.scoring._write import QuarantineWriter, open_writer
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import pandas as pd
 
@@ -136,7 +137,7 @@ def score_leads(
             listing = stack.enter_context(replaced_file(Path(quarantine)))
         with writer, QuarantineWriter(listing) as rejected:
             data_sha256 = _score(job, leads, writer, rejected, batch_rows=batch_rows)
-        output_sha256 = writer.digest if isinstance(writer, DatabaseWriter) else compute_sha256(temporary)
+        output_sha256 = writer.digest if isinstance(writer, DatabaseWriter) else _digest(temporary, target)
     shown = writer.shown if isinstance(writer, DatabaseWriter) else str(output)
     return job.manifest(output=shown, output_sha256=output_sha256, data_sha256=data_sha256)
 
@@ -270,8 +271,13 @@ def _score(
             writer.write(scores)
             rejected.write(stream.table.name, batch.rejects)
             job.count(batch, scores)
-        lines = [f"{name} {compute_sha256(path)}" for name, path in stream.paths.items()]
+        data_sha256 = _digest_of_inputs(stream.paths)
     job.check(rejected)
+    return data_sha256
+
+
+def _digest_of_inputs(paths: Mapping[str, Path]) -> str:
+    lines = [f"{name} {compute_sha256(path)}" for name, path in paths.items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
 
 
@@ -288,6 +294,13 @@ def _skew_notices(contract: Contract, definition: Definition, bundle: Bundle) ->
     return notices
 
 
+def _digest(temporary: Path, target: Path) -> str:
+    try:
+        return compute_sha256(temporary)
+    except InputMissingError as error:
+        raise OutputError(f"{target}: what was written cannot be read back; the old file stays.") from error
+
+
 def _make_folder(target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -298,8 +311,8 @@ def _make_folder(target: Path) -> None:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove what a killed job left beside the output; the caller holds its lock."""
-    for path in target.parent.glob(f".{target.name}.*.part"):
-        with suppress(OSError):
+    with suppress(OSError):  # whatever stays is found by the next job
+        for path in target.parent.glob(f"{glob.escape(f'.{target.name}.')}*.part"):
             path.unlink()
 
 

@@ -101,3 +101,61 @@ def test_the_digest_of_no_rows_is_that_of_the_header(tmp_path, address):
         pass
     assert writer.digest == hashlib.sha256((",".join(SCORE_COLUMNS) + "\n").encode()).hexdigest()
     assert rows(address).empty
+
+
+@pytest.fixture
+def server_address(postgres):
+    from sqlalchemy import create_engine, text
+
+    yield f"{postgres}#leadml.scores"
+    engine = create_engine(postgres)
+    with engine.begin() as connection:
+        connection.execute(text("drop schema if exists leadml cascade"))
+    engine.dispose()
+
+
+@pytest.fixture
+def schema(postgres):
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(postgres)
+    with engine.begin() as connection:
+        connection.execute(text("create schema if not exists leadml"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_postgresql_server_gives_the_leads_and_takes_the_scores(world, tmp_path, server_address, schema):
+    frame = pd.read_csv(world.folder / "leads.csv", dtype=str, keep_default_na=False, on_bad_lines="skip")
+    frame[frame["Lead Id"].str.fullmatch(r"L\d+")].drop_duplicates("Lead Id").to_sql(
+        "leads", schema, schema="leadml", index=False
+    )
+    leads = server_address.replace("scores", "leads")
+    first = score(world, server_address, leads=leads)
+    again = score(world, server_address, leads=leads, batch_rows=100)
+    file = score(world, tmp_path / "s.csv", leads=leads)
+    assert first.output_sha256 == again.output_sha256 == file.output_sha256
+    found = pd.read_sql('select * from leadml.scores order by lead_id collate "C"', schema)
+    assert len(found) == first.scored > 1_400
+    expected = pd.read_csv(tmp_path / "s.csv", dtype={"definition_version": str}).sort_values("lead_id")
+    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_dtype=False)
+
+
+@pytest.mark.slow
+def test_readers_of_a_postgresql_table_see_whole_results_only(world, server_address, schema):
+    score(world, server_address)
+    seen = set()
+
+    def look(read):
+        seen.add(int(pd.read_sql("select count(*) as n from leadml.scores", schema)["n"][0]))
+
+    with pytest.raises(LockedError, match="another job writes this table"):
+
+        def second(read):
+            look(read)
+            score(world, server_address)
+
+        score(world, server_address, progress=second)
+    score(world, server_address, progress=look)
+    assert len(seen) == 1

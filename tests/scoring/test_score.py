@@ -197,3 +197,55 @@ def test_personal_columns_are_in_no_file(world, tmp_path):
     score(world, tmp_path / "s.csv", leads=path, quarantine=tmp_path / "q.csv")
     for name in ("s.csv", "q.csv"):
         assert b"canary" not in (tmp_path / name).read_bytes()
+
+
+def test_rows_that_do_not_reconcile_are_not_published(world, tmp_path, monkeypatch):
+    from leadml.scoring import _score
+
+    monkeypatch.setattr(
+        _score._Job, "count", lambda self, batch, scores: setattr(self, "read", self.read + batch.read)
+    )
+    with pytest.raises(LeadsError, match="rows do not reconcile"):
+        score(world, tmp_path / "s.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_in_a_thread_leaves_signals_alone(world, tmp_path):
+    import signal
+    import threading
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=score, args=(world, tmp_path / "s.csv"))
+    thread.start()
+    thread.join()
+    assert (tmp_path / "s.csv").exists()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_was_written_but_cannot_be_read_back_is_not_published(world, tmp_path, monkeypatch):
+    from leadml.scoring import _score
+
+    def lost(path):
+        raise InputMissingError("gone")
+
+    monkeypatch.setattr(_score, "_digest_of_inputs", lambda paths: "")
+    monkeypatch.setattr(_score, "compute_sha256", lost)
+    with pytest.raises(OutputError, match="cannot be read back"):
+        score(world, tmp_path / "s.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_definition_with_an_age_needs_its_day(world, tmp_path):
+    import datetime as dt
+
+    text = world.definition.text.replace(
+        "  asked_for_demo:",
+        "  created_on: {type: date, known_at: capture}\n"
+        "  lead_age: {type: integer, age_of: created_on, anchor: as_of, known_at: capture}\n  asked_for_demo:",
+    ).replace("      - employees >= 10 ", "      - lead_age <= 400 ")
+    definition = parse_definition(text)
+    with pytest.raises(LeadsError, match="expected `as_of`, got none"):
+        score(world, tmp_path / "s.csv", definition=definition)
+    manifest = score(world, tmp_path / "s.csv", definition=definition, as_of=dt.date(2026, 3, 31))
+    assert manifest.as_of == dt.date(2026, 3, 31)
+    assert "lead_age <= 400" in (tmp_path / "s.csv").read_text()
