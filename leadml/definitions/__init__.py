@@ -21,6 +21,8 @@ from leadml.definitions._definition import (
     Prices,
     walk_criteria,
 )
+from leadml.definitions._diff import DefinitionDiff, diff_definitions
+from leadml.definitions._diff_proof import ClassChange, DiffEntry
 from leadml.definitions._grammar import format_criterion, parse_criterion
 from leadml.definitions._lint import lint_definition
 from leadml.definitions._read import load_definition, parse_definition
@@ -29,6 +31,7 @@ from leadml.definitions._rules import Rule, describe_rules
 from leadml.definitions._write import Change, apply_changes, next_version
 
 if TYPE_CHECKING:
+    from leadml.definitions._diff_leads import LeadsDiff, diff_on_leads
     from leadml.definitions._evaluate import (
         assign_classes,
         compute_points,
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     )
 
 _LAZY = {
+    "LeadsDiff": "_diff_leads",
+    "diff_on_leads": "_diff_leads",
     "assign_classes": "_evaluate",
     "compute_points": "_evaluate",
     "compute_won_prices": "_evaluate",
@@ -52,12 +57,16 @@ __all__ = [
     "DIMENSIONS",
     "Attribute",
     "Change",
+    "ClassChange",
     "Criterion",
     "Definition",
+    "DefinitionDiff",
+    "DiffEntry",
     "Fault",
     "Finding",
     "Group",
     "LeadClass",
+    "LeadsDiff",
     "LintReport",
     "PointRule",
     "PointScore",
@@ -70,6 +79,8 @@ __all__ = [
     "compute_won_prices",
     "criterion_mask",
     "describe_rules",
+    "diff_definitions",
+    "diff_on_leads",
     "evaluate_criteria",
     "explain_classes",
     "format_criterion",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise
@@ -27,6 +28,7 @@ from leadml.definitions._grammar import IDENTIFIER, RESERVED, read_criterion, re
 from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from decimal import Decimal
     from pathlib import Path
 
@@ -114,7 +116,8 @@ def load_definition(path: Path | str) -> Definition:
     InputMissingError
         If there is no such file.
     """
-    top, text = read_yaml(path, what="definition", error=DefinitionError)
+    with _hints():
+        top, text = read_yaml(path, what="definition", error=DefinitionError)
     return _read(top, text, str(path))[0]
 
 
@@ -125,8 +128,21 @@ def parse_definition(text: str, *, source: str = "<text>") -> Definition:
 
 def read_places(text: str, *, source: str) -> tuple[Definition, dict[str, Place]]:
     """Read a definition and where each of its addresses stands in the text."""
-    top = parse_yaml(text, source=source, what="definition", error=DefinitionError)
+    with _hints():
+        top = parse_yaml(text, source=source, what="definition", error=DefinitionError)
     return _read(top, text, source)
+
+
+@contextmanager
+def _hints() -> Iterator[None]:
+    """Add the cure for the commonest slip: ``in [..]`` inside a list in brackets."""
+    try:
+        yield
+    except DefinitionError as error:
+        if "expected ',' or" not in str(error):
+            raise
+        cure = 'Inside brackets, put a criterion with brackets in quotes: ["industry in [software]", …].'
+        raise DefinitionError(*(f"{finding} {cure}" for finding in error.findings)) from error
 
 
 def _read(top: MappingNode, text: str, source: str) -> tuple[Definition, dict[str, Place]]:

@@ -174,6 +174,12 @@ def test_a_mistake_is_named_with_its_place_and_its_cure(old, new, message):
         parse_definition(TEXT.replace(old, new, 1), source="d.yaml")
 
 
+def test_brackets_inside_brackets_are_told_to_be_quoted():
+    text = TEXT.replace("any_of: [demo]", "any_of: [title in [NO, 012]]")
+    with pytest.raises(DefinitionError, match=r"d\.yaml:28:\d+: .*put a criterion with brackets in quotes"):
+        parse_definition(text, source="d.yaml")
+
+
 def test_all_mistakes_are_said_at_once_in_the_order_of_the_file():
     text = TEXT.replace("2026-07-01", "soon").replace("type: boolean", "type: bool").replace("[hot]", "[hto]")
     with pytest.raises(DefinitionError, match=r"d\.yaml") as caught:
