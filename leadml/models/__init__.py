@@ -9,6 +9,7 @@ from leadml.models._features import Feature, choose_features, compute_features, 
 from leadml.models._level import LevelShift, compare_levels
 from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
+from leadml.models._profile import ColumnProfile, compare_profile, count_bins, profile_leads
 from leadml.models._reps import RepEffects
 from leadml.models._train import evaluate_predictions, labelled_rows, train_model
 
@@ -17,6 +18,7 @@ __all__ = [
     "BundledModel",
     "Calibration",
     "Candidate",
+    "ColumnProfile",
     "EbmClassifier",
     "Feature",
     "LeadEncoder",
@@ -29,13 +31,16 @@ __all__ = [
     "choose_calibration",
     "choose_features",
     "compare_levels",
+    "compare_profile",
     "compute_features",
+    "count_bins",
     "evaluate_predictions",
     "find_directions",
     "fit_calibration",
     "labelled_rows",
     "list_candidates",
     "load_bundle",
+    "profile_leads",
     "train_model",
     "write_bundle",
 ]

@@ -21,6 +21,7 @@ from leadml.models._archive import compute_digest, dump_pipeline, load_pipeline,
 from leadml.models._calibration import Calibration
 from leadml.models._features import Feature
 from leadml.models._model import TARGET_WORDS, TrainedModel, predict_scores
+from leadml.models._profile import ColumnProfile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +94,8 @@ class Bundle:
         The definition the models were trained beside.
     contract_name, contract_sha256 : str
         The contract of the leads.
+    profile : tuple of ColumnProfile
+        What the attributes of the leads looked like at training.
     versions : dict of str to str
         Packages at training.
     """
@@ -105,6 +108,7 @@ class Bundle:
     definition_sha256: str = ""
     contract_name: str = ""
     contract_sha256: str = ""
+    profile: tuple[ColumnProfile, ...] = field(default=(), repr=False)
     versions: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -232,6 +236,7 @@ def write_bundle(
         "untrained": untrained,
         "definition": _identity(definition, "version"),
         "contract": _identity(contract, ""),
+        "profile": [asdict(column) for column in _profile_of(models)],
         "random_state": random_state,
         "versions": _versions(),
     }
@@ -313,6 +318,7 @@ def _read(manifest: dict[str, Any], members: dict[str, bytes], *, digest: str, w
         definition_sha256=definition["sha256"],
         contract_name=contract["name"],
         contract_sha256=contract["sha256"],
+        profile=tuple(_column_profile(entry) for entry in manifest["profile"]),
         versions=dict(manifest["versions"]),
     )
 
@@ -407,6 +413,19 @@ def _describe(model: TrainedModel, *, sha256: str, random_state: int) -> dict[st
         "test_rows": rows,
         "test_scores": [float(score) for score in scores],
     }
+
+
+def _profile_of(models: Mapping[str, TrainedModel | UntrainedModel]) -> tuple[ColumnProfile, ...]:
+    """Return the profile of the leads, which is the same for every model of them."""
+    trained = [model for _, model in sorted(models.items()) if isinstance(model, TrainedModel)]
+    return trained[0].profile if trained else ()
+
+
+def _column_profile(entry: dict[str, Any]) -> ColumnProfile:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+    }
+    return ColumnProfile(**values)
 
 
 def _number(value: float) -> float | None:

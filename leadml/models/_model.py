@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from leadml.models._calibration import Calibration
     from leadml.models._features import Feature
     from leadml.models._level import LevelShift
+    from leadml.models._profile import ColumnProfile
     from leadml.models._reps import RepEffects
 
 __all__ = ["TARGET_WORDS", "ModelEvaluation", "TrainedModel", "UntrainedModel", "predict_scores"]
@@ -115,6 +116,8 @@ class TrainedModel:
         Whether the level of the later leads has moved, and what recalibrating it does.
     reps : RepEffects or None
         How much the reps' strictness matters to acceptance; None for won deals or without enough reps.
+    profile : tuple of ColumnProfile
+        What the attributes of all leads looked like; later leads are held against it.
     notices : tuple of str
         What was left out, and why.
     random_state : int
@@ -132,6 +135,7 @@ class TrainedModel:
     holdout: pd.DataFrame = field(repr=False)
     level: LevelShift
     reps: RepEffects | None = None
+    profile: tuple[ColumnProfile, ...] = field(default=(), repr=False)
     notices: tuple[str, ...] = field(default=(), repr=False)
     random_state: int = 0
 

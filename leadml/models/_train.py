@@ -29,6 +29,7 @@ from leadml.models._candidates import choose_candidate, list_candidates, order_r
 from leadml.models._features import choose_features, compute_features
 from leadml.models._level import compare_levels
 from leadml.models._model import TARGET_WORDS, ModelEvaluation, TrainedModel, UntrainedModel
+from leadml.models._profile import profile_leads
 from leadml.models._reps import RepEffects, code_reps, estimate_rep_effects
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def train_model(
         holdout=holdout.sort_index(),
         level=level,
         reps=reps,
+        profile=profile_leads(table.frame, table.contract),
         notices=notices,
         random_state=random_state,
     )
