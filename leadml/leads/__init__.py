@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from leadml.leads._export import write_leads, write_quarantine
     from leadml.leads._finding import AuditFinding, AuditReport
+    from leadml.leads._ingest import IngestReport, ingest_leads
     from leadml.leads._read import read_leads
     from leadml.leads._table import LeadTable, Manifest
     from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
@@ -35,6 +36,7 @@ _HOMES = {
     "Contract": "_contract",
     "DEMO_CONTRACT": "_demo",
     "DEMO_DEFINITION": "_demo",
+    "IngestReport": "_ingest",
     "LeadBatch": "_batches",
     "LeadStream": "_batches",
     "LeadTable": "_table",
@@ -47,6 +49,7 @@ _HOMES = {
     "audit_leads": "_audit",
     "compute_targets": "_targets",
     "generate_leads": "_demo",
+    "ingest_leads": "_ingest",
     "load_contract": "_contract",
     "open_leads": "_batches",
     "parse_contract": "_contract",
@@ -66,6 +69,7 @@ __all__ = [
     "AuditReport",
     "Column",
     "Contract",
+    "IngestReport",
     "LeadBatch",
     "LeadStream",
     "LeadTable",
@@ -78,6 +82,7 @@ __all__ = [
     "audit_leads",
     "compute_targets",
     "generate_leads",
+    "ingest_leads",
     "load_contract",
     "open_leads",
     "parse_contract",

@@ -392,7 +392,11 @@ def _order(table: LeadTable) -> Iterator[AuditFinding]:
                     severity="warning",
                     column=_name(table, later),
                     message=f"{int(wrong.sum()):,} leads have it before {_name(table, earlier)!r}.",
-                    evidence={"n": int(wrong.sum()), "before": _name(table, earlier)},
+                    evidence={
+                        "n": int(wrong.sum()),
+                        "before": _name(table, earlier),
+                        "lines": _lines(table, wrong),
+                    },
                 )
     for role, values in dates.items():
         future = (values > pd.Timestamp(table.as_of)).to_numpy()
@@ -404,8 +408,17 @@ def _order(table: LeadTable) -> Iterator[AuditFinding]:
                 severity="warning",
                 column=_name(table, role),
                 message=f"{int(future.sum()):,} leads have it after the day of the export ({table.as_of}).",
-                evidence={"n": int(future.sum()), "as_of": str(table.as_of)},
+                evidence={
+                    "n": int(future.sum()),
+                    "as_of": str(table.as_of),
+                    "lines": _lines(table, future),
+                },
             )
+
+
+def _lines(table: LeadTable, rows: NDArray[np.bool_]) -> list[int]:
+    """Return where the first of these leads stand in their file."""
+    return [] if table.lines is None else [int(line) for line in table.lines[rows][:50]]
 
 
 def _name(table: LeadTable, role: str) -> str:

@@ -200,8 +200,8 @@ def _numbers(column: Column, values: pd.Series[Any]) -> Iterator[AuditFinding]:
             code="zero_may_mean_missing",
             severity="warning",
             column=column.name,
-            message=f"{share(zero)} are 0 and the others begin at about {np.quantile(rest, 0.05):g}: 0 probably"
-            " means that"
+            message=f"{share(zero)} are 0 and the others begin at about {np.quantile(rest, 0.05):g}:"
+            " 0 probably means that"
             ' nothing was entered. If so, declare `missing: ["0"]`.',
             evidence={"zero": round(zero, 4), "others_from": float(np.quantile(rest, 0.05))},
         )

@@ -13,13 +13,14 @@ import zlib
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from leadml.errors import InputMissingError, LeadsError
 from leadml.leads._cells import empty_series
+from leadml.leads._contract import ROLES
 from leadml.leads._csv import CsvReader, Reject
 from leadml.leads._read import (
     _assemble,
@@ -30,7 +31,7 @@ from leadml.leads._read import (
     _typed_values,
     _TypedTable,
 )
-from leadml.leads._sources import RawTable, _opened, _positions, _texts
+from leadml.leads._sources import LINE, RawTable, _opened, _positions, _texts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -101,12 +102,30 @@ class LeadStream:
     _others: dict[str, _TypedTable]
     _repeated: NDArray[np.uint64]
     _first: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    _optional_roles: frozenset[str] = frozenset()
+    unlisted: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def others(self) -> list[_TypedTable]:
+        """Return the joined tables, which are held whole."""
+        return list(self._others.values())
+
+    def other_rejects(self) -> list[tuple[str, list[Reject]]]:
+        """Return the quarantined rows of the joined tables."""
+        return [
+            (read.table.name, [*read.raw.rejects, *read.broken.values()]) for read in self._others.values()
+        ]
+
+    def notices(self) -> list[str]:
+        """Return what is worth knowing about the joined tables."""
+        return [note for read in self._others.values() for note in (*read.raw.notices, *read.notices)]
 
     def __iter__(self) -> Iterator[LeadBatch]:
-        wanted, optional = _wanted(self.contract, self.table)
+        wanted, optional = _wanted(self.contract, self.table, self._optional_roles)
         empty = {name: np.empty(0, dtype=object) for name in wanted}
         yield self._batch(RawTable(empty, np.empty(0, dtype=np.int64)))  # so that no rows have columns too
-        for raw in self._source.blocks(wanted, optional):
+        for raw in self._source.blocks([name for name in wanted if name != LINE], optional):
+            if LINE in wanted:
+                raw.columns[LINE] = np.array([str(line) for line in raw.lines.tolist()], dtype=object)
             yield self._batch(raw)
 
     def _batch(self, raw: RawTable) -> LeadBatch:
@@ -117,6 +136,10 @@ class LeadStream:
                 read.typed[column.name] = (
                     empty_series(column, len(raw.lines)) if absent else _typed_values(column, read)
                 )
+        for name, words in read.unlisted.items():
+            seen = self.unlisted.setdefault(name, {})
+            for word, count in words.items():
+                seen[word] = seen.get(word, 0) + count
         duplicates = self._settle_repeats(read)
         kept = np.flatnonzero(read.keep)
         reads = {self.table.name: read, **self._others}
@@ -149,19 +172,25 @@ class LeadStream:
 
 @contextmanager
 def open_leads(
-    contract: Contract, *, leads: Path | str | None = None, batch_rows: int = BATCH_ROWS
+    contract: Contract,
+    *,
+    leads: Path | str | None = None,
+    batch_rows: int = BATCH_ROWS,
+    columns: Literal["scored", "all"] = "scored",
 ) -> Iterator[LeadStream]:
     """Open new leads for reading in batches.
 
     Parameters
     ----------
     contract : Contract
-        From `load_contract`. Of its columns only the id, the attributes and the dates of creation and
-        handoff are read; of its other tables only those with an attribute.
+        From `load_contract`.
     leads : path-like or str, optional
         In place of the first table's path: a CSV or Parquet file, or ``<database URL>#<table>``.
     batch_rows : int
         Rows held in memory, about.
+    columns : {"scored", "all"}
+        ``"scored"``: only the id, the attributes and the dates of creation and handoff, and only the other
+        tables with an attribute. ``"all"``: everything but personal columns.
 
     Yields
     ------
@@ -178,20 +207,24 @@ def open_leads(
     QuarantineError
         If too many rows of a joined table are damaged.
     """
-    used, table = _used_part(contract)
+    roles = SCORED_ROLES if columns == "scored" else frozenset(ROLES) - {"personal"}
+    optional = frozenset({"handed_over"} if columns == "scored" else ())
+    used, table = _used_part(contract, roles)
     others = {other.name: _read_other(used, other) for other in used.tables[1:]}
     with _open_source(used, table, leads, batch_rows) as source:
-        with closing(source.blocks(*_wanted(used, table))) as blocks:
+        wanted, absent = _wanted(used, table, optional)
+        with closing(source.blocks([name for name in wanted if name != LINE], absent)) as blocks:
             next(blocks, None)  # a header that does not fit is refused at once
-        repeated = _repeated_ids(source, _id_column(used).source)
+        id_source = _id_column(used).source
+        repeated = _repeated_ids(source, id_source) if id_source != LINE else np.empty(0, dtype=np.uint64)
         paths = {other.name: used.folder / (other.path or "") for other in used.tables[1:]}
         if source.path is not None:
             paths = {table.name: source.path, **paths}
-        yield LeadStream(used, table, paths, source, others, repeated)
+        yield LeadStream(used, table, paths, source, others, repeated, _optional_roles=optional)
 
 
-def _used_part(contract: Contract) -> tuple[Contract, Table]:
-    columns = tuple(column for column in contract.columns if column.role in SCORED_ROLES)
+def _used_part(contract: Contract, roles: frozenset[str]) -> tuple[Contract, Table]:
+    columns = tuple(column for column in contract.columns if column.role in roles)
     main = contract.tables[0]
     needed = {column.table for column in columns}
     for table in reversed(contract.tables[1:]):
@@ -214,12 +247,12 @@ def _read_other(contract: Contract, table: Table) -> _TypedTable:
     return read
 
 
-def _wanted(contract: Contract, table: Table) -> tuple[list[str], list[str]]:
+def _wanted(contract: Contract, table: Table, optional_roles: frozenset[str]) -> tuple[list[str], list[str]]:
     columns = [column for column in contract.columns if column.table == table.name]
     keys = [
         other.join[1] for other in contract.tables if other.join is not None and other.join[0] == table.name
     ]
-    optional = [column.source for column in columns if column.role == "handed_over"]
+    optional = [column.source for column in columns if column.role in optional_roles]
     return [*dict.fromkeys([*(column.source for column in columns), *keys])], optional
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from leadml.leads._dates import has_zone, parse_date
+from leadml.leads._dates import parse_date, to_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._contract import Column
 
-__all__ = ["TypedColumn", "empty_series", "level_series", "text_series", "type_column"]
+__all__ = ["TypedColumn", "empty_series", "is_garbled", "level_series", "text_series", "type_column"]
 
 _TRUE = frozenset({"true", "yes", "1", "t", "y", "1.0"})
 _FALSE = frozenset({"false", "no", "0", "f", "n", "0.0"})
@@ -75,7 +75,7 @@ def type_column(column: Column, texts: Any) -> TypedColumn:
     TypedColumn
     """
     codes, uniques = pd.factorize(np.asarray(texts, dtype=object), use_na_sentinel=True)
-    read = _reader(column)
+    read = _checked(column, _reader(column))
     is_missing = _missing_test(column)
     parsed: list[object] = []
     rules: dict[int, str] = {}
@@ -116,6 +116,36 @@ class _Unlisted:
     meaning: str | None
 
 
+def _checked(column: Column, read: Callable[[str], object]) -> Callable[[str], object]:
+    """Refuse, before reading, a text that was damaged on its way into the export."""
+    is_id = column.role in {"id", "account"}
+
+    def checked(text: str) -> object:
+        if not text.isascii() and is_garbled(text):
+            return _Broken("encoding")
+        if is_id and _ROUNDED.fullmatch(text.strip()):
+            return _Broken("id_rounded")
+        return read(text)
+
+    return checked
+
+
+def is_garbled(text: str) -> bool:
+    """Say whether a text lost letters to a wrong encoding: UTF-8 read as cp1252, or replaced ones.
+
+    Examples
+    --------
+    >>> [is_garbled(text) for text in ("Müller", "MÃ¼ller", "M\ufffdller")]
+    [False, True, True]
+    """
+    if "\ufffd" in text:
+        return True
+    try:
+        return text.encode("cp1252").decode("utf-8") != text
+    except UnicodeError:
+        return False
+
+
 def _missing_test(column: Column) -> Callable[[str], bool]:
     words = {word.strip() for word in column.missing} | {""}
     if column.type not in {"number", "integer"}:
@@ -143,10 +173,12 @@ def _reader(column: Column) -> Callable[[str], object]:
     if column.type == "boolean":
         return _boolean_reader(column)
     if column.type == "date":
-        formats = column.format
+        formats, zone = column.format, column.zone
 
         def read_date(text: str) -> object:
             value = parse_date(text.strip(), formats)
+            if isinstance(value, datetime) and zone is not None:
+                value = to_utc(value, zone)
             return _Broken(value) if isinstance(value, str) else value
 
         return read_date
@@ -225,6 +257,7 @@ def _number(text: str, column: Column) -> Decimal | Bad:
     return -value if negative else value
 
 
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+")  # what a spreadsheet makes of a long number
 _PLAIN = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,20}")
 _PATTERNS: dict[tuple[str, str], re.Pattern[str]] = {}
 
@@ -318,5 +351,4 @@ def _dates(column: Column, codes: NDArray[np.int64], parsed: list[object]) -> pd
         dtype="datetime64[us]",
     )
     series = pd.Series(instants[codes])
-    zoned = any(has_zone(form) for form in column.format)
-    return series.dt.tz_localize("UTC") if zoned else series
+    return series.dt.tz_localize("UTC") if column.zoned else series

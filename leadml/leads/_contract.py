@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from leadml._yaml import MappingNode, Node, Problems, ScalarNode, parse_yaml, read_yaml, suggest
 from leadml.errors import ContractError
-from leadml.leads._dates import check_format, has_zone
+from leadml.leads._dates import check_format, has_zone, is_zone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +101,7 @@ _COLUMN_KEYS = (
     "suffixes",
     "true",
     "false",
+    "zone",
     "known_at",
     "unit",
     "dimension",
@@ -118,6 +119,7 @@ _ONLY_FOR_ROLE = {
 }
 _ONLY_FOR_TYPE = {
     "format": ("date",),
+    "zone": ("date",),
     "levels": ("ordinal", "category"),
     "decimal": ("number", "integer"),
     "thousands": ("number", "integer"),
@@ -183,6 +185,8 @@ class Column:
     values : tuple of (str, tuple of str)
         For a verdict ``accepted``, ``rejected``, ``pending`` and for an outcome ``won``, ``lost``, ``open``,
         each with the export's words for it.
+    zone : str or None
+        Time zone of local times; they are read as UTC.
     otherwise : str or None
         What an unlisted word of a verdict or outcome means: ``pending``, ``open`` or ``quarantine``.
     families : tuple of (str, tuple of str)
@@ -206,10 +210,16 @@ class Column:
     suffixes: tuple[tuple[str, Decimal], ...] = ()
     true: tuple[str, ...] = ()
     false: tuple[str, ...] = ()
+    zone: str | None = None
     known_at: str | None = None
     unit: str | None = None
     dimension: str | None = None
     line: int = 0
+
+    @property
+    def zoned(self) -> bool:
+        """Whether its dates are instants (UTC), not local days."""
+        return self.zone is not None or any(has_zone(form) for form in self.format)
 
     def meaning_of(self) -> dict[str, str]:
         """Return each declared word of a verdict or outcome with what it means."""
@@ -506,6 +516,7 @@ def _column(
         suffixes=_suffixes(body.get("suffixes"), what, problems),
         true=_distinct(body.get("true"), f"{what}.true", problems),
         false=_distinct(body.get("false"), f"{what}.false", problems),
+        zone=_zone(body.get("zone"), what, problems),
         known_at=problems.choice(body.get("known_at"), f"{what}.known_at", KNOWN_AT),
         unit=problems.text(body.get("unit"), f"{what}.unit"),
         dimension=problems.text(body.get("dimension"), f"{what}.dimension"),
@@ -668,6 +679,13 @@ def _date_formats(node: Node | None, what: str, kind: str, problems: Problems) -
     if len(problems.found) == before and len({has_zone(text) for text in formats}) > 1:
         problems.add(node, f"{what}.format: some alternatives have a time zone and some have none.")
     return formats
+
+
+def _zone(node: Node | None, what: str, problems: Problems) -> str | None:
+    text = problems.text(node, f"{what}.zone")
+    if text is not None and not is_zone(text):
+        problems.add(node, f"{what}.zone: unknown time zone {text!r}. Write it like Europe/Berlin.")
+    return text
 
 
 def _check_roles(columns: tuple[Column, ...], node: Node | None, problems: Problems) -> None:

@@ -20,11 +20,25 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvBlock", "CsvReader", "Reject", "mask"]
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 20
 MAX_RECORD_LINES = 2_000
 MAX_RECORD_CHARS = 1 << 20
 _SHAPE_SAMPLE = 200
 _MAX_SHAPES = 500
+_SINGLE_BYTE = frozenset(
+    {
+        "cp1252",
+        "cp1250",
+        "cp1251",
+        "cp437",
+        "cp850",
+        "iso8859-1",
+        "iso8859-2",
+        "iso8859-15",
+        "mac-roman",
+        "latin_1",
+    }
+)
 _WIDE = ("utf-16", "utf-32", "utf_16", "utf_32", "utf16", "utf32")
 
 
@@ -342,6 +356,24 @@ class _Batch(NamedTuple):
         return [_Line(self.start + offset, line) for offset, line in enumerate(self.text.split("\n"))]
 
 
+def _decoded(number: int, raw: bytes, encoding: str, *, single: bool) -> _Line:
+    """Decode one line; UTF-8 in a file of a one-byte encoding is damage, though every byte is a letter."""
+    try:
+        if not single or raw.isascii() or not _is_utf8(raw):
+            return _Line(number, raw.decode(encoding))
+    except UnicodeDecodeError:
+        pass
+    return _Line(number, None, mask(raw.decode("ascii", "replace")))
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class _LineSource:
     """Physical lines of a byte stream with their numbers, in batches, with push-back."""
 
@@ -430,17 +462,19 @@ class _LineSource:
         count = data.count(b"\n") + 1
         self._number += count
         encoding = "utf-8" if self._encoding.lower().replace("_", "-") == "utf-8-sig" else self._encoding
-        try:
-            return _Batch(start, data.decode(encoding), (), count)
-        except UnicodeDecodeError:
-            lines = []
-            for offset, raw in enumerate(data.split(b"\n")):
-                try:
-                    lines.append(_Line(start + offset, raw.decode(encoding)))
-                except UnicodeDecodeError:
-                    shape = mask(raw.decode("ascii", "replace"))
-                    lines.append(_Line(start + offset, None, shape))
-            return _Batch(start, None, tuple(lines), count)
+        single = codecs.lookup(encoding).name in _SINGLE_BYTE
+        if not single or data.isascii():
+            try:
+                return _Batch(start, data.decode(encoding), (), count)
+            except UnicodeDecodeError:
+                pass
+        lines = tuple(
+            _decoded(start + offset, raw, encoding, single=single)
+            for offset, raw in enumerate(data.split(b"\n"))
+        )
+        if all(line.text is not None for line in lines):
+            return _Batch(start, "\n".join(line.text or "" for line in lines), (), count)
+        return _Batch(start, None, lines, count)
 
     def _read_wide(self) -> _Batch | None:
         decoder = self._decoder

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
-__all__ = ["check_format", "has_zone", "parse_date"]
+__all__ = ["check_format", "has_zone", "is_zone", "parse_date", "to_utc"]
 
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
 _MONTHS = [
@@ -48,6 +49,28 @@ def check_format(text: str) -> str | None:
 def has_zone(text: str) -> bool:
     """Say whether a declared format carries a time zone."""
     return "z" in _compile(text)[1]
+
+
+def is_zone(name: str) -> bool:
+    """Say whether `name` is a time zone such as Europe/Berlin."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def to_utc(value: datetime, zone: str) -> datetime | str:
+    """Read a local time of a declared zone as UTC, or return the rule that it breaks.
+
+    ``date_zone``: there is no such local time (clocks went forward) or there are two (they went back).
+    """
+    if value.tzinfo is not None:
+        return value
+    place = ZoneInfo(zone)
+    first = value.replace(tzinfo=place).astimezone(UTC)
+    second = value.replace(tzinfo=place, fold=1).astimezone(UTC)
+    return first if first == second else "date_zone"
 
 
 @lru_cache(maxsize=256)

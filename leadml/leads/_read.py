@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from leadml.leads._contract import Column, Contract, Table
     from leadml.leads._sources import RawTable
 
-__all__ = ["family_series", "read_leads"]
+__all__ = [
+    "day_of_export",
+    "family_series",
+    "known_instants",
+    "over_limit_error",
+    "quarantine_frame",
+    "read_leads",
+    "table_counts",
+    "unlisted_notices",
+]
 
 _LABEL_ROLES = frozenset(
     {"verdict", "decided", "reason", "outcome", "closed", "amount", "handed_over", "rep"}
@@ -87,11 +96,13 @@ def read_leads(
     kept = np.flatnonzero(main.keep)
     places, join_notices = _join(contract, reads, kept)
     frame, notices = _assemble(contract, reads, places, len(kept))
-    notices = (
-        [note for read in reads.values() for note in (*read.raw.notices, *read.notices)]
-        + join_notices
-        + notices
-    )
+    unlisted = {name: words for read in reads.values() for name, words in read.unlisted.items()}
+    notices = [
+        *(note for read in reads.values() for note in (*read.raw.notices, *read.notices)),
+        *unlisted_notices(contract, unlisted),
+        *join_notices,
+        *notices,
+    ]
     day, day_notice = (as_of, None) if as_of is not None else _latest_day(contract, frame)
     manifest = Manifest(
         read=main.raw.n_read,
@@ -100,23 +111,15 @@ def read_leads(
         duplicates=main.n_duplicates,
         notices=(*notices, *([day_notice] if day_notice else [])),
         data_sha256=_data_digest(paths),
-        other_tables=tuple(
-            TableCount(
-                table=read.table.name,
-                read=read.raw.n_read,
-                kept=int(read.keep.sum()),
-                quarantined=read.n_quarantined,
-                duplicates=read.n_duplicates,
-            )
-            for read in others
-        ),
+        other_tables=table_counts(others),
     )
     return LeadTable(
         frame=frame,
         contract=contract,
         manifest=manifest,
-        quarantine=_quarantine_frame(list(reads.values())),
+        quarantine=quarantine_frame(_rejects(reads)),
         as_of=day,
+        lines=main.raw.lines[kept],
     )
 
 
@@ -131,6 +134,7 @@ class _TypedTable:
     broken: dict[int, Reject] = field(default_factory=dict)
     n_duplicates: int = 0
     notices: list[str] = field(default_factory=list)
+    unlisted: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def n_quarantined(self) -> int:
@@ -191,8 +195,7 @@ def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
         if row not in read.broken:
             read.break_row(row, column.name, rule, texts[row])
     if typed.unlisted:
-        rest = "pending" if column.role == "verdict" else "open"
-        read.notices.append(f"{column.name}: not declared, read as {rest}: {_shown_words(typed.unlisted)}.")
+        read.unlisted[column.name] = typed.unlisted
     return typed.series
 
 
@@ -258,28 +261,52 @@ def _keys(read: _TypedTable, column: str) -> Any:
     return np.array([None if text is None else str(text).strip() or None for text in values], dtype=object)
 
 
+def table_counts(reads: list[_TypedTable]) -> tuple[TableCount, ...]:
+    """Count the rows of joined tables."""
+    return tuple(
+        TableCount(
+            table=read.table.name,
+            read=read.raw.n_read,
+            kept=int(read.keep.sum()),
+            quarantined=read.n_quarantined,
+            duplicates=read.n_duplicates,
+        )
+        for read in reads
+    )
+
+
+def _rejects(reads: dict[str, _TypedTable]) -> list[tuple[str, list[Reject]]]:
+    return [(read.table.name, [*read.raw.rejects, *read.broken.values()]) for read in reads.values()]
+
+
 def _refuse_over_limit(contract: Contract, read: _TypedTable, reads: dict[str, _TypedTable]) -> None:
     total = read.raw.n_read
     if total == 0 or read.n_quarantined <= contract.quarantine_limit * total:
         return
+    rejects = [*read.raw.rejects, *read.broken.values()]
+    error = over_limit_error(contract, read.table.name, rejects, total)
+    error.quarantine = quarantine_frame(_rejects(reads))
+    raise error
+
+
+def over_limit_error(contract: Contract, table: str, rejects: list[Reject], total: int) -> QuarantineError:
+    """Say which rules too many rows break."""
     counts: dict[tuple[str, str], int] = {}
     lines: dict[tuple[str, str], int] = {}
-    for reject in sorted([*read.raw.rejects, *read.broken.values()]):
+    for reject in sorted(rejects, key=lambda reject: reject.line):
         key = (reject.rule, reject.column or "")
         counts[key] = counts.get(key, 0) + 1
         lines.setdefault(key, reject.line)
     top = sorted(counts, key=lambda key: (-counts[key], key))[:5]
-    error = QuarantineError(
-        f"table {read.table.name!r}: {read.n_quarantined:,} of {total:,} rows break the contract"
+    return QuarantineError(
+        f"table {table!r}: {len(rejects):,} of {total:,} rows break the contract"
         f" (limit {contract.quarantine_limit:.1%}); nothing is published.",
         *(
-            f"table {read.table.name!r}: {counts[key]:,} rows break rule {key[0]}"
+            f"table {table!r}: {counts[key]:,} rows break rule {key[0]}"
             f"{f' in column {key[1]}' if key[1] else ''}, first in line {lines[key]}."
             for key in top
         ),
     )
-    error.quarantine = _quarantine_frame(list(reads.values()))
-    raise error
 
 
 def _join(
@@ -365,32 +392,55 @@ def _shown_words(counts: dict[str, int]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _latest_day(contract: Contract, frame: pd.DataFrame) -> tuple[dt.date, str | None]:
-    """Return the latest day on which something is known to have happened.
+def unlisted_notices(contract: Contract, unlisted: dict[str, dict[str, int]]) -> list[str]:
+    """Say which words of a verdict or outcome the contract does not name, and how they were read."""
+    notices = []
+    for name, words in unlisted.items():
+        column = contract.column(name)
+        rest = "pending" if column is not None and column.role == "verdict" else "open"
+        notices.append(f"{name}: not declared, read as {rest}: {_shown_words(words)}.")
+    return notices
 
-    One lone date far after all the others (more than a year past the 99.5 % point) is a typing error, not
-    the day of the export.
-    """
+
+def known_instants(contract: Contract, frame: pd.DataFrame) -> list[pd.Series[Any]]:
+    """Return the dates on which something is known to have happened, one series per role."""
     instants = []
     for role in ("created", "handed_over", "decided", "closed"):
         column = contract.column_by_role(role)
         if column is None or column.type != "date" or column.name not in frame.columns:
             continue
         values = frame[column.name]
-        if role == "closed":
-            outcome = contract.column_by_role("outcome")
-            if outcome is not None and outcome.name in frame.columns:
-                values = values[frame[outcome.name] != "open"]
+        outcome = contract.column_by_role("outcome") if role == "closed" else None
+        if outcome is not None and outcome.name in frame.columns:
+            values = values[frame[outcome.name] != "open"]
         if values.dt.tz is not None:
             values = values.dt.tz_localize(None)
         instants.append(values.dropna())
-    days = [series.to_numpy(dtype="datetime64[D]") for series in instants]
-    whole = np.sort(np.concatenate(days)) if days else np.zeros(0, dtype="datetime64[D]")
-    if not len(whole):
+    return instants
+
+
+def _latest_day(contract: Contract, frame: pd.DataFrame) -> tuple[dt.date, str | None]:
+    counts: dict[int, int] = {}
+    for series in known_instants(contract, frame):
+        days, sizes = np.unique(series.to_numpy(dtype="datetime64[D]").astype(np.int64), return_counts=True)
+        for day, size in zip(days.tolist(), sizes.tolist(), strict=True):
+            counts[day] = counts.get(day, 0) + size
+    return day_of_export(counts)
+
+
+def day_of_export(counts: dict[int, int]) -> tuple[dt.date, str | None]:
+    """Return the latest day on which something is known to have happened, from the number of dates per day.
+
+    One lone date far after all the others (more than a year past the 99.5 % point) is a typing error, not
+    the day of the export.
+    """
+    if not counts:
         return dt.date(1970, 1, 1), None
-    high = whole[int(0.995 * (len(whole) - 1))] + np.timedelta64(366, "D")
-    n_beyond = int((whole > high).sum())
-    latest: dt.date = whole[len(whole) - 1 - n_beyond].item()
+    days = np.array(sorted(counts))
+    reached = np.cumsum([counts[day] for day in days.tolist()])
+    high = int(days[int(np.searchsorted(reached, 0.995 * (reached[-1] - 1), side="right"))]) + 366
+    latest = dt.date(1970, 1, 1) + dt.timedelta(days=int(days[days <= high].max()))
+    n_beyond = sum(count for day, count in counts.items() if day > high)
     if not n_beyond:
         return latest, None
     return (
@@ -399,11 +449,12 @@ def _latest_day(contract: Contract, frame: pd.DataFrame) -> tuple[dt.date, str |
     )
 
 
-def _quarantine_frame(reads: list[_TypedTable]) -> pd.DataFrame:
+def quarantine_frame(tables: list[tuple[str, list[Reject]]]) -> pd.DataFrame:
+    """List the quarantined rows of each table in the order of its lines."""
     rows = [
-        (read.table.name, reject.line, reject.column, reject.rule, reject.shape)
-        for read in reads
-        for reject in sorted([*read.raw.rejects, *read.broken.values()], key=lambda reject: reject.line)
+        (table, reject.line, reject.column, reject.rule, reject.shape)
+        for table, rejects in tables
+        for reject in sorted(rejects, key=lambda reject: reject.line)
     ]
     frame = pd.DataFrame(rows, columns=["table", "line", "column", "rule", "shape"])
     frame["column"] = frame["column"].astype(object).where(frame["column"].notna(), None)

@@ -11,6 +11,9 @@ import pandas as pd
 if TYPE_CHECKING:
     import datetime as dt
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from leadml.leads._contract import Contract
 
 __all__ = ["LeadTable", "Manifest", "TableCount"]
@@ -63,6 +66,15 @@ class Manifest:
         }
 
 
+def quarantine_entries(quarantine: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the quarantined rows in the shape of ``leadml ingest --json``."""
+    columns = (quarantine[name].tolist() for name in ("table", "line", "column", "rule"))
+    return [
+        {"table": table, "line": int(line), "column": column, "rule": rule}
+        for table, line, column, rule in zip(*columns, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeadTable:
     """The leads of one export, typed as their contract says.
@@ -79,6 +91,8 @@ class LeadTable:
         One row per quarantined row: ``table``, ``line``, ``column``, ``rule``, ``shape`` (masked).
     as_of : date
         The day on which the export tells the state of the leads.
+    lines : ndarray of int of shape (n_leads,) or None
+        Where each lead stands in its file.
     """
 
     frame: pd.DataFrame = field(repr=False)
@@ -86,6 +100,7 @@ class LeadTable:
     manifest: Manifest
     quarantine: pd.DataFrame = field(repr=False)
     as_of: dt.date
+    lines: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -103,12 +118,7 @@ class LeadTable:
 
     def to_dict(self) -> dict[str, Any]:
         """Return counts and quarantine in the shape of ``leadml ingest --json``."""
-        columns = (self.quarantine[name].tolist() for name in ("table", "line", "column", "rule"))
-        entries = [
-            {"table": table, "line": int(line), "column": column, "rule": rule}
-            for table, line, column, rule in zip(*columns, strict=True)
-        ]
-        return {**self.manifest.to_dict(), "quarantine": entries}
+        return {**self.manifest.to_dict(), "quarantine": quarantine_entries(self.quarantine)}
 
     def describe(self) -> pd.DataFrame:
         """Return one row per column: ``column``, ``role``, ``type``, ``filled`` (share), ``distinct``."""
