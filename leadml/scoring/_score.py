@@ -9,7 +9,7 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from leadml._files import compute_sha256, locked_file, replaced_file
 from leadml.definitions import Definition, assign_classes, explain_classes, load_definition
@@ -17,6 +17,7 @@ from leadml.errors import InputMissingError, LeadsError, OutputError, Quarantine
 from leadml.leads import Contract, load_contract, open_leads
 from leadml.models import Bundle, load_bundle
 from leadml.scoring._database import DatabaseWriter
+from leadml.scoring._drift import DriftWatch
 from leadml.scoring._manifest import ScoreManifest
 from leadml.scoring._write import QuarantineWriter, open_writer
 
@@ -53,6 +54,7 @@ def score_leads(
     as_of: dt.date | None = None,
     quarantine: Path | str | None = None,
     digest: str | None = None,
+    drift: Literal["refuse", "flag"] = "refuse",
     batch_rows: int = BATCH_ROWS,
     progress: Callable[[int], None] | None = None,
 ) -> ScoreManifest:
@@ -83,6 +85,10 @@ def score_leads(
         Where damaged rows are listed (CSV: table, line, column, rule, shape; no value of theirs).
     digest : str, optional
         The SHA-256 that the bundle must have; default: the one beside it.
+    drift : {"refuse", "flag"}
+        What to do with leads that as a whole look unlike those at training (another unit, swapped or empty
+        columns, new levels): refuse them, or score them and say so in the notices. In either case the
+        reasons of a single lead name each value that training did not know (``check employees: …``).
     batch_rows : int
         Rows held in memory, about. No result depends on it.
     progress : callable, optional
@@ -114,12 +120,15 @@ def score_leads(
         raise OutputError(
             f"{target}: expected a score file ending in .csv or .parquet, got {target.suffix!r}."
         )
+    models = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, digest=digest)
     job = _Job(
         contract=contract if isinstance(contract, Contract) else load_contract(contract),
         definition=definition if isinstance(definition, Definition) else load_definition(definition),
-        bundle=bundle if isinstance(bundle, Bundle) else load_bundle(bundle, digest=digest),
+        bundle=models,
         as_of=as_of,
         progress=progress,
+        drift=drift,
+        watch=DriftWatch(models.profile),
     )
     with ExitStack() as stack, _ending_cleanly():
         writer: ScoreWriter | DatabaseWriter
@@ -196,6 +205,8 @@ class _Job:
     bundle: Bundle
     as_of: dt.date | None
     progress: Callable[[int], None] | None
+    drift: Literal["refuse", "flag"]
+    watch: DriftWatch
     read: int = 0
     scored: int = 0
     duplicates: int = 0
@@ -229,6 +240,14 @@ class _Job:
             )
             error.quarantine = rejected.to_frame()
             raise error
+        refused, noted = self.watch.findings()
+        if refused and self.drift == "refuse":
+            raise LeadsError(
+                f"{self.contract.source}: these leads look unlike those the bundle was trained on; nothing "
+                "was written. If they are right, train again, or score them with drift='flag'.",
+                *refused,
+            )
+        self.notices += [*refused, *noted]
 
     def manifest(self, *, output: str, output_sha256: str, data_sha256: str) -> ScoreManifest:
         """Return the counts as a result."""
@@ -268,12 +287,17 @@ def _score(
                 id_column=id_column,
                 as_of=job.as_of,
             )
+            scores["reasons"] = _joined(scores["reasons"], job.watch.flag(batch.frame))
             writer.write(scores)
             rejected.write(stream.table.name, batch.rejects)
             job.count(batch, scores)
         data_sha256 = _digest_of_inputs(stream.paths)
     job.check(rejected)
     return data_sha256
+
+
+def _joined(reasons: pd.Series[str], flags: pd.Series[str]) -> pd.Series[str]:
+    return reasons.where(flags == "", reasons + "; " + flags)
 
 
 def _digest_of_inputs(paths: Mapping[str, Path]) -> str:
@@ -290,6 +314,8 @@ def _skew_notices(contract: Contract, definition: Definition, bundle: Bundle) ->
         )
     if bundle.contract_sha256 and bundle.contract_sha256 != contract.sha256:
         notices.append(f"the bundle was trained with another text of the contract {bundle.contract_name!r}.")
+    if bundle.models and not bundle.profile:
+        notices.append("the bundle has no profile of the leads at training; drift was not looked for.")
     notices += [f"no probability of {target}: {reason}" for target, reason in bundle.untrained.items()]
     return notices
 
