@@ -144,7 +144,8 @@ def kish_counts(weights: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     if total <= 0:
         return 0.0, 0.0
     effective = total * total / float((w * w).sum())
-    return effective * float((w * label).sum()) / total, effective
+    # Rounding must not let the yes count exceed the leads.
+    return min(effective * float((w * label).sum()) / total, effective), effective
 
 
 def mover_interval(

@@ -1,16 +1,44 @@
 """Few, small, objective changes of a written definition: found, registered, confirmed or refused."""
 
-from leadml.propose._goal import Goal
+from leadml.propose._audit import AdoptionAudit, audit_adopted, split_error_rate
+from leadml.propose._censor import censoring_weights
+from leadml.propose._dials import make_steps
+from leadml.propose._explain import Explanation
+from leadml.propose._floor import TradeOff, WidestDefinition, compute_trade_off, find_widest_definition
+from leadml.propose._goal import Goal, Stakes
+from leadml.propose._guard import Guardrail
+from leadml.propose._judge import Range
 from leadml.propose._propose import propose_changes
 from leadml.propose._registration import Registration
 from leadml.propose._result import Exploration, JudgedChange, KeptCriterion, ProposalSet
+from leadml.propose._sample import ExplorationProgress, follow_exploration, sample_exploration
+from leadml.propose._whatif import WhatIf, judge_what_if, parse_what_if
 
 __all__ = [
+    "AdoptionAudit",
+    "Explanation",
     "Exploration",
+    "ExplorationProgress",
     "Goal",
+    "Guardrail",
     "JudgedChange",
     "KeptCriterion",
     "ProposalSet",
+    "Range",
     "Registration",
+    "Stakes",
+    "TradeOff",
+    "WhatIf",
+    "WidestDefinition",
+    "audit_adopted",
+    "censoring_weights",
+    "compute_trade_off",
+    "find_widest_definition",
+    "follow_exploration",
+    "judge_what_if",
+    "make_steps",
+    "parse_what_if",
     "propose_changes",
+    "sample_exploration",
+    "split_error_rate",
 ]

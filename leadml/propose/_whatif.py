@@ -12,7 +12,6 @@ from leadml._render import render_card
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
 from leadml.propose._confirm import compare_handoff, complete_change, judge_change, say_refusal
-from leadml.propose._goal import Goal, Stakes
 from leadml.propose._review import count_confirmed, open_review, read_confirmation
 
 if TYPE_CHECKING:
@@ -22,9 +21,12 @@ if TYPE_CHECKING:
 
     from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
+    from leadml.propose._goal import Goal, Stakes
     from leadml.propose._judge import Moved
     from leadml.propose._result import JudgedChange
     from leadml.propose._review import Review
+
+Answer = Literal["supported", "not supported", "cannot be said"]
 
 __all__ = ["WhatIf", "judge_what_if", "parse_what_if"]
 
@@ -46,7 +48,7 @@ class WhatIf:
     notices : tuple of str
     """
 
-    answer: Literal["supported", "not supported", "cannot be said"]
+    answer: Answer
     change: JudgedChange | None
     reason: str
     stakes: Stakes | None
@@ -155,7 +157,7 @@ def _with_value(old: Criterion, wanted: str, text: str) -> str:
     if old.operator in {"<", "<=", ">", ">=", "=", "!="}:
         return f"{old.attribute} {old.operator} {wanted}{ending}"
     raise DefinitionError(
-        f"what if {text!r}: `{format_criterion(old)}` has no single value. Write the whole criterion behind `=`."
+        f"what if {text!r}: `{format_criterion(old)}` has no single value. Write the whole criterion."
     )
 
 
@@ -262,7 +264,7 @@ def judge_what_if(
         answer, refusal = "not supported", f"it moves only {moved.n} leads with a label"
     elif not refusal and not _fits(review, moved):
         answer, refusal = "not supported", "it hands over more leads than Sales can work"
-    words = "confirmed on the newest matured leads" if not refusal else refusal
+    words = refusal or "confirmed on the newest matured leads"
     judged = complete_change(review, confirmed, replace(judged, reason=words))
     return WhatIf(
         answer=answer,

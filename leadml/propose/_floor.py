@@ -1,0 +1,409 @@
+"""How far a definition may be opened at an agreed minimum rate, and what each goal would choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from leadml._plotting import plot_series
+from leadml._render import format_rate, render_card, render_frame
+from leadml.errors import ExperimentError
+from leadml.metrics import clopper_pearson, learn_then_test
+from leadml.propose._confirm import revise
+from leadml.propose._evidence import SearchResult, make_cells, search_edits
+from leadml.propose._goal import Goal
+from leadml.propose._pick import KNOWN_SHARE
+from leadml.propose._registration import Registration
+from leadml.propose._review import Review, open_review, read_confirmation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from leadml.definitions import Change, Definition
+    from leadml.leads import LeadTable, TimeSplit
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["TradeOff", "WidestDefinition", "compute_trade_off", "find_widest_definition"]
+
+_MAX_STEPS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WidestDefinition:
+    """The definition that hands over most leads while the agreed rate is proven.
+
+    Attributes
+    ----------
+    changes : tuple of Change
+        What has to change; empty if the written definition itself is the widest proven one.
+    proven : bool
+        Whether any step of the walk is proven to be above the floor.
+    floor : float
+    leads_per_month : float or None
+    rate, ci_low : float or None
+        Rate in the confirmation window with its exact one-sided lower bound.
+    steps : DataFrame
+        The walk, strictest first: ``proposed``, ``n_known``, ``n_yes``, ``rate``, ``proven``.
+    revised : Definition or None
+    notices : tuple of str
+    """
+
+    changes: tuple[Change, ...]
+    proven: bool
+    floor: float
+    leads_per_month: float | None
+    rate: float | None
+    ci_low: float | None
+    steps: pd.DataFrame
+    revised: Definition | None
+    notices: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the walk."""
+        return self.steps.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "proven": self.proven,
+            "floor": self.floor,
+            "proposed": " + ".join(change.proposed or "(dropped)" for change in self.changes),
+            "criterion": " + ".join(change.address for change in self.changes),
+            "leads_per_month": self.leads_per_month,
+            "rate": self.rate,
+            "ci_low": self.ci_low,
+            "notices": list(self.notices),
+        }
+
+    def __repr__(self) -> str:
+        if not self.proven:
+            return f"no definition is proven to reach {format_rate(self.floor)}"
+        words = " + ".join(change.proposed or "(dropped)" for change in self.changes) or "as written"
+        return f"{words}: {format_rate(self.rate)}, at least {format_rate(self.ci_low)}"
+
+    def _repr_html_(self) -> str:
+        return str(render_card("Widest definition", [repr(self), render_frame(self.steps)]))
+
+
+def find_widest_definition(
+    definition: Definition,
+    table: LeadTable,
+    targets: pd.DataFrame,
+    *,
+    goal: Goal,
+    split: TimeSplit,
+    max_changes: int = 2,
+    error_rate: float = 0.05,
+    register: Callable[[Registration], None],
+) -> WidestDefinition:
+    """Find the definition with most leads whose acceptance (win rate) is proven to exceed the agreed minimum.
+
+    A walk from strict to loose is fixed on the older quarters: the definitions that nobody beats in both
+    volume and rate. On the newest quarters each step is tested at the whole error rate and the walk stops
+    at the first that is not proven (Learn-then-Test, fixed sequence), so the definition returned violates
+    the floor with at most that chance.
+
+    Parameters
+    ----------
+    definition, table, targets, goal, split, max_changes, error_rate, register
+        As in `propose_changes`; the goal must name a `minimum_acceptance`, which holds for won deals if
+        `maximise` is "won".
+
+    Returns
+    -------
+    WidestDefinition
+
+    Raises
+    ------
+    ExperimentError
+        If the goal names no minimum.
+
+    References
+    ----------
+    Angelopoulos et al., "Learn then Test", Annals of Applied Statistics (2025); METHODS.md, section 1.8.
+    """
+    if goal.minimum_acceptance is None:
+        raise ExperimentError("goal: minimum_acceptance is missing: it is the rate that is to be proven.")
+    floor = goal.minimum_acceptance
+    counting = Goal(maximise="won" if goal.maximise == "won" else "accepted", minimum_acceptance=floor)
+    review = open_review(
+        definition,
+        table,
+        targets,
+        goal=counting,
+        split=split,
+        min_change=1,
+        error_rate=error_rate,
+        explored=None,
+        confirm_with="matured",
+    )
+    found, chain = _walk(review, max_changes, floor)
+    changes = [_changes(review, found, position) for position in chain]
+    register(_record(review, changes, found, max_changes))
+    confirmed = read_confirmation(review)
+    k, n, volume = _counts(review, found, chain, confirmed.labels)
+    last = learn_then_test(k, n, floor=floor, error_rate=error_rate) if len(chain) else -1
+    steps = pd.DataFrame(
+        {
+            "proposed": [_words(change) for change in changes],
+            "n_known": n.astype(int),
+            "n_yes": k.astype(int),
+            "rate": np.where(n > 0, k / np.maximum(n, 1), np.nan),
+            "proven": np.arange(len(chain)) <= last,
+        }
+    )
+    if last < 0:
+        return WidestDefinition(
+            changes=(),
+            proven=False,
+            floor=floor,
+            leads_per_month=None,
+            rate=None,
+            ci_low=None,
+            steps=steps,
+            revised=None,
+            notices=review.notices,
+        )
+    low, _ = clopper_pearson(k[last], n[last], confidence_level=1 - error_rate, alternative="greater")
+    months = review.windows.confirm_months
+    return WidestDefinition(
+        changes=changes[last],
+        proven=True,
+        floor=floor,
+        leads_per_month=float(volume[last]) / months if months else None,
+        rate=float(k[last] / n[last]),
+        ci_low=float(low),
+        steps=steps,
+        revised=revise(definition, changes[last]) if changes[last] else definition,
+        notices=review.notices,
+    )
+
+
+def _search(review: Review, max_changes: int) -> SearchResult:
+    cells = make_cells(review.labels, review.strata, review.evidence, review.n_strata)
+    return search_edits(review.board, review.windows.discover, cells, max_changes=max_changes)
+
+
+def _totals(review: Review, found: SearchResult) -> tuple[Floats, Floats, Floats]:
+    """Return leads, labelled and won accounts handed over after each edit; the last entry is as written."""
+    cells = found.cells
+    inside = review.board.handed_over & review.windows.discover
+    now = np.bincount(cells.index[inside], minlength=cells.n).astype(np.float64)
+    after = np.vstack([now + found.gained - found.lost, now])
+    return cells.leads(after), cells.labelled(after).sum(-1), cells.yes(after).sum(-1)
+
+
+def _known(found: SearchResult) -> NDArray[np.bool_]:
+    gained = found.cells.evidence(found.gained)
+    return np.append(found.cells.labelled(found.gained).sum(-1) >= KNOWN_SHARE * gained, values=True)
+
+
+def _walk(review: Review, max_changes: int, floor: float) -> tuple[SearchResult, list[int]]:
+    """Fix the walk on the older quarters: the front of volume and rate, strictest first; -1 is as written."""
+    found = _search(review, max_changes)
+    volume, n, k = _totals(review, found)
+    usable = _known(found) & (n >= 20)
+    if not review.gained_trusted:
+        usable &= np.append(found.cells.leads(found.gained) == 0, values=True)
+    rate = np.where(n > 0, k / np.maximum(n, 1), 0.0)
+    order = sorted(np.flatnonzero(usable), key=lambda place: (-rate[place], -volume[place], place))
+    front: list[int] = []
+    most = 0.0
+    for place in order:
+        if volume[place] > most:
+            front.append(int(place))
+            most = float(volume[place])
+    # Beyond a little below the floor nothing can be proven; a step must add volume worth a test.
+    front = [place for place in front if rate[place] >= 0.95 * floor]
+    thinned = front[:: max(1, len(front) // _MAX_STEPS)]
+    return found, [place if place < len(found.edits) else -1 for place in thinned]
+
+
+def _changes(review: Review, found: SearchResult, position: int) -> tuple[Change, ...]:
+    if position < 0:
+        return ()
+    edit = found.edits[position]
+    return review.board.classes[edit.board].changes(edit)
+
+
+def _words(changes: tuple[Change, ...]) -> str:
+    return " + ".join(change.proposed or f"(without {change.written})" for change in changes) or "as written"
+
+
+def _counts(
+    review: Review, found: SearchResult, chain: list[int], labels: NDArray[np.int8]
+) -> tuple[Floats, Floats, Floats]:
+    rows = review.windows.confirm
+    counts = np.zeros((3, len(chain)))
+    for place, position in enumerate(chain):
+        inside = review.board.handed_over & rows
+        if position >= 0:
+            gained, lost = review.board.moved(found.edits[position], rows)
+            inside[gained], inside[lost] = True, False
+        known = inside & review.evidence & (labels > 0)
+        counts[:, place] = (labels[known] == 2).sum(), known.sum(), inside.sum()
+    return counts[0], counts[1], counts[2]
+
+
+def _record(
+    review: Review, changes: list[tuple[Change, ...]], found: SearchResult, max_changes: int
+) -> Registration:
+    from leadml import __version__
+
+    return Registration(
+        definition=review.definition.name,
+        version=review.definition.version,
+        definition_sha256=review.definition.sha256,
+        data_sha256=review.table.manifest.data_sha256,
+        code_version=f"leadml {__version__}",
+        goal=review.goal.to_dict(),
+        stakes={} if review.stakes is None else review.stakes.to_dict(),
+        error_rate=review.error_rate,
+        max_changes=max_changes,
+        max_candidates=len(changes),
+        min_change=review.min_change,
+        discover_periods=review.split.discover_periods,
+        confirm_periods=review.split.confirm_periods,
+        discover_from=None,
+        discover_to=None,
+        confirm_from=None if review.split.confirm_from is None else review.split.confirm_from.isoformat(),
+        confirm_to=None if review.split.confirm_to is None else review.split.confirm_to.isoformat(),
+        n_discover=int(review.windows.discover.sum()),
+        n_confirm=int(review.windows.confirm.sum()),
+        n_searched=len(found.edits),
+        candidates=tuple(
+            {
+                "criterion": " + ".join(change.address for change in change_set),
+                "kind": " + ".join(change.kind for change in change_set),
+                "written": " + ".join(change.written for change in change_set),
+                "proposed": _words(change_set),
+            }
+            for change_set in changes
+        ),
+    )
+
+
+# -- several goals at once ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TradeOff:
+    """What could be had of one thing for how much of another, on the older quarters (best case, unconfirmed).
+
+    Attributes
+    ----------
+    points : DataFrame
+        ``proposed``, ``leads`` (handed over), ``rate``, ``won`` (or accepted), ``value``, ``best_for``.
+    unit : str
+        Of the value.
+    per : {"month", "older quarters"}
+    """
+
+    points: pd.DataFrame
+    unit: str
+    per: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the points."""
+        return self.points.copy()
+
+    def __repr__(self) -> str:
+        return f"TradeOff: {len(self.points)} definitions that no other beats in both leads and rate"
+
+    def _repr_html_(self) -> str:
+        note = "On the older quarters: chosen after the fact, so better than what will come."
+        return str(render_card("Trade-off", [render_frame(self.points)], notes=[note]))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Plot rate against leads handed over."""
+        frame = pd.DataFrame(
+            {
+                "period": [f"{leads:,.0f}" for leads in self.points["leads"]],
+                "group": "rate",
+                "value": self.points["rate"],
+            }
+        )
+        return plot_series(frame, ax, ylabel="rate of what is handed over")
+
+
+def compute_trade_off(
+    definition: Definition,
+    table: LeadTable,
+    targets: pd.DataFrame,
+    *,
+    goal: Goal,
+    split: TimeSplit,
+    max_changes: int = 2,
+) -> TradeOff:
+    """Show what each goal would choose: fewer and better, or more leads.
+
+    Only the older quarters are read, and only changes whose leads have labels. It is a picture for the
+    talk about goals, not evidence for a change.
+
+    Parameters
+    ----------
+    definition, table, targets, goal, split, max_changes
+        As in `propose_changes`.
+
+    Returns
+    -------
+    TradeOff
+    """
+    review = open_review(
+        definition,
+        table,
+        targets,
+        goal=goal,
+        split=split,
+        min_change=1,
+        error_rate=0.05,
+        explored=None,
+        confirm_with="matured",
+    )
+    found = _search(review, max_changes)
+    volume, n, k = _totals(review, found)
+    usable = _known(found) & (n >= 20)
+    months = review.windows.discover_months or 1.0
+    rate = np.where(n > 0, k / np.maximum(n, 1), 0.0)
+    value = np.zeros(len(volume))
+    if review.stakes is not None:
+        cells, stakes = found.cells, review.stakes
+        value[:-1] = (
+            (cells.yes(found.gained) - cells.yes(found.lost)) * stakes.value
+            - cells.labelled(found.gained) * stakes.cost_gained
+            + cells.labelled(found.lost) * stakes.cost_lost
+        ).sum(-1)
+    front, most = [], 0.0
+    for place in sorted(np.flatnonzero(usable), key=lambda spot: (-rate[spot], -volume[spot], spot)):
+        if volume[place] > most:
+            front.append(int(place))
+            most = float(volume[place])
+    front = sorted(
+        {*front[:: max(1, len(front) // _MAX_STEPS)], len(volume) - 1}, key=lambda spot: volume[spot]
+    )
+    goals = {"value": value, "rate": np.where(n >= 20, rate, 0), "won": k}
+    best = {name: front[int(np.argmax(scores[front]))] for name, scores in goals.items()}
+    points = pd.DataFrame(
+        {
+            "proposed": [
+                _words(_changes(review, found, place if place < len(found.edits) else -1)) for place in front
+            ],
+            "leads": [float(volume[place]) / months for place in front],
+            "rate": [float(rate[place]) for place in front],
+            "won": [float(k[place]) / months for place in front],
+            "value": [float(value[place]) / months for place in front],
+            "best_for": [", ".join(name for name, spot in best.items() if spot == place) for place in front],
+        }
+    )
+    return TradeOff(
+        points=points,
+        unit="" if review.stakes is None else review.stakes.unit,
+        per="month" if review.windows.discover_months else "older quarters",
+    )

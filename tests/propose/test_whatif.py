@@ -1,0 +1,131 @@
+"""A change that a person brings, judged by the same standard."""
+
+import numpy as np
+import pytest
+
+from leadml.definitions import parse_definition
+from leadml.errors import DefinitionError
+from leadml.leads import split_periods
+from leadml.propose import Goal, judge_what_if, parse_what_if
+
+
+@pytest.fixture(name="world")
+def world_fixture(worlds):
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(3000, rng)
+    hot = ((frame.employees >= 50) & (frame.months <= 12)).to_numpy()
+    return worlds.make_world(frame, np.where(frame.months <= 6, 0.2, 0.03), rng, worked=hot)
+
+
+def ask(world, *texts, goal=None):
+    return judge_what_if(
+        world.definition,
+        world.table,
+        world.targets,
+        changes=[parse_what_if(world.definition, text) for text in texts],
+        goal=goal or Goal(),
+        split=split_periods(world.table, world.targets, target="won"),
+    )
+
+
+def test_a_good_change_is_supported_with_the_numbers_of_a_proposal(world):
+    asked = ask(world, "hot.months=6")
+    proposed = world.propose(max_candidates=1).proposals[0]
+    assert asked.answer == "supported"
+    assert asked.change.p_value == proposed.p_value
+    assert asked.change.value == proposed.value
+    assert asked.change.revised.text == proposed.revised.text
+    assert "supported" in repr(asked)
+    assert asked.to_dict()["change"]["proposed"] == "months <= 6"
+    assert len(asked.to_frame()) == 1
+    assert "supported" in asked._repr_html_()
+
+
+def test_a_worse_change_is_not_supported(world):
+    assert ask(world, "hot.employees=200").answer == "not supported"
+
+
+def test_a_looser_change_without_labels_cannot_be_said(world):
+    asked = ask(world, "hot.months=18")
+    assert asked.answer == "cannot be said"
+    assert asked.change.grade == "C"
+
+
+def test_two_changes_are_judged_together(world):
+    asked = ask(world, "hot.months=6", "hot.employees=20")
+    assert asked.change.criterion == "hot.months + hot.employees"
+    assert asked.answer == "cannot be said"
+
+
+def test_a_change_that_moves_nobody_is_not_supported(world):
+    frame = world.table.frame
+    frame["months"] = frame["months"].where(frame["months"] <= 12, 24)
+    assert ask(world, "hot.months=13").reason == "it moves no lead of the newest matured quarters"
+
+
+def test_without_labels_nothing_can_be_said(worlds):
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(300, rng)
+    world = worlds.make_world(frame, np.full(300, 0.2), rng, worked=np.zeros(300, bool))
+    asked = ask(world, "hot.months=6")
+    assert (asked.answer, asked.change) == ("cannot be said", None)
+    assert len(asked.to_frame()) == 0
+
+
+def test_more_leads_than_sales_can_work_are_not_supported(worlds):
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(4000, rng)
+    world = worlds.make_world(frame, np.full(4000, 0.4), rng)
+    assert ask(world, "hot.months=18").answer == "supported"
+    asked = ask(world, "hot.months=18", goal=Goal(capacity=1.0))
+    assert asked.reason == "it hands over more leads than Sales can work"
+
+
+NESTED = """
+name: d
+version: 1
+attributes:
+  employees: {type: integer, unit: people}
+  industry: {type: category, levels: [software, public]}
+classes:
+  - name: hot
+    all_of: [employees between 50 and 500, 'industry in [software]']
+  - name: medium
+    at_least: 1
+    of: [employees >= 10 or missing, industry != public]
+  - name: cold
+    otherwise: true
+handoff: [hot]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "proposed"),
+    [
+        ("hot.employees=employees between 80 and 500", "threshold", "employees between 80 and 500"),
+        ("hot.industry=[software, public]", "threshold", "industry in [software, public]"),
+        ("hot.industry=dropped", "dropped", None),
+        ("medium.employees = 20", "threshold", "employees >= 20 or missing"),
+        ("medium.industry=software", "threshold", "industry != software"),
+        ("medium=2", "at_least", "2"),
+        ("hot=employees is known", "added", "employees is known"),
+    ],
+)
+def test_changes_are_read_as_people_type_them(text, kind, proposed):
+    change = parse_what_if(parse_definition(NESTED), text)
+    assert (change.kind, change.proposed) == (kind, proposed)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("hot.employees", "expected `address=value`"),
+        ("hot.size=3", "no address of this definition"),
+        ("hot.employees=80", "no single value"),
+        ("hot.industry=[nowhere", "criterion|level|expected"),
+        ("medium.employees=many", "number"),
+    ],
+)
+def test_texts_that_cannot_be_read_are_refused(text, match):
+    with pytest.raises(DefinitionError, match=match):
+        parse_what_if(parse_definition(NESTED), text)
