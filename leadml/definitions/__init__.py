@@ -23,6 +23,7 @@ from leadml.definitions._definition import (
 )
 from leadml.definitions._diff import DefinitionDiff, diff_definitions
 from leadml.definitions._diff_proof import ClassChange, DiffEntry
+from leadml.definitions._document import document_definition
 from leadml.definitions._grammar import format_criterion, parse_criterion
 from leadml.definitions._lint import lint_definition
 from leadml.definitions._read import load_definition, parse_definition
@@ -81,6 +82,7 @@ __all__ = [
     "describe_rules",
     "diff_definitions",
     "diff_on_leads",
+    "document_definition",
     "evaluate_criteria",
     "explain_classes",
     "format_criterion",

@@ -332,6 +332,16 @@ class Definition:
         """Whether leads of this class go to Sales."""
         return name in self.handoff
 
+    def __repr__(self) -> str:
+        from leadml.definitions._card import describe_definition
+
+        return describe_definition(self)
+
+    def _repr_html_(self) -> str:
+        from leadml.definitions._card import render_definition
+
+        return render_definition(self)
+
 
 def walk_criteria(group: Group) -> Iterator[Criterion]:
     """Yield the criteria of a group and of the groups in it, in the order of the file."""

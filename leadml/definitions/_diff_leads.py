@@ -354,7 +354,7 @@ def _examples(
         [
             classes[0][position],
             classes[1][position],
-            describe_lead({name: found[number] for name, found in values.items()}, attributes),
+            describe_lead({name: values[name][number] for name in attributes if name in values}, attributes),
         ]
         for number, position in enumerate(positions)
     ]

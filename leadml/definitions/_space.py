@@ -42,6 +42,7 @@ OTHER = "\N{HORIZONTAL ELLIPSIS}"
 """Stands for every level of an open category that no criterion names."""
 
 MAX_STATES = 100_000
+_SOME_DAY = date(2026, 1, 1)
 
 Cell = Decimal | str | bool | None
 Lead = dict[str, Cell]
@@ -167,9 +168,10 @@ def _cells(attribute: Attribute, criteria: Sequence[Criterion], cuts: Sequence[D
         yield False
     elif attribute.type == "date":
         days = sorted({date.fromisoformat(str(value)) for value in mentioned})
-        numbers = [Decimal(day.toordinal()) for day in days]
-        for number in _samples(numbers, Decimal(1), Decimal(date.max.toordinal()), whole=True, near=True):
-            yield date.fromordinal(int(number)).isoformat()
+        numbers = [Decimal(day.toordinal()) for day in days or [_SOME_DAY]]
+        for number in _samples(numbers, None, None, whole=True, near=True):
+            if 1 <= number <= date.max.toordinal():
+                yield date.fromordinal(int(number)).isoformat()
     elif attribute.is_numeric:
         numbers = sorted({cast("Decimal", value) for value in mentioned} | set(cuts))
         whole = attribute.type == "integer"
