@@ -1,7 +1,27 @@
-"""What both sides read before they decide: the packet and its summary on a terminal."""
+"""What both sides read before they decide, and how they sign: packet, summary, sign-off and history."""
 
+from leadml.review._dossier import Dossier, SignatureError, load_dossier, write_dossiers
+from leadml.review._history import Entry, History, Verification, load_history, verify_signatures
 from leadml.review._packet import build_packet, write_packet
 from leadml.review._parts import Run
+from leadml.review._sign import SignOff, rollback, sign_proposal
 from leadml.review._summary import summarise_run
 
-__all__ = ["Run", "build_packet", "summarise_run", "write_packet"]
+__all__ = [
+    "Dossier",
+    "Entry",
+    "History",
+    "Run",
+    "SignOff",
+    "SignatureError",
+    "Verification",
+    "build_packet",
+    "load_dossier",
+    "load_history",
+    "rollback",
+    "sign_proposal",
+    "summarise_run",
+    "verify_signatures",
+    "write_dossiers",
+    "write_packet",
+]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from leadml.models import TrainedModel, UntrainedModel
     from leadml.review._parts import Run
 
-__all__ = ["SMALLEST_GROUP", "build_parts"]
+__all__ = ["SMALLEST_GROUP", "build_parts", "describe_change"]
 
 SMALLEST_GROUP = 5
 """Smaller groups are not shown: a figure on four leads is a figure on four people."""
@@ -283,14 +283,14 @@ def _change(entry: Mapping[str, Any], units: _Units) -> Change:
         rate = format_rate(entry["tipping_point"])
         details.append(("Fails if", f"the leads nobody picked win less often than {rate}"))
     return Change(
-        sentence=_sentence(entry),
+        sentence=describe_change(entry),
         headline=headline,
         grade=str(entry.get("grade") or ""),
         details=tuple((name, text) for name, text in details if text not in {"–", "", headline}),
     )
 
 
-def _sentence(entry: Mapping[str, Any]) -> str:
+def describe_change(entry: Mapping[str, Any]) -> str:
     """Say a change in one line: the class, the new rule, the old one."""
     addresses, written, proposed, kinds = (
         str(entry.get(key) or "").split(" + ") for key in ("criterion", "written", "proposed", "kind")
@@ -670,7 +670,7 @@ def _facts(run: Run, found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     for entry in found.get("tested", ()):
         p_value = entry.get("p_adjusted")
         shown = f", adjusted p = {p_value:.2g}" if p_value is not None else ""
-        facts.append(("Tested", f"{_sentence(entry)}: {entry.get('status') or ''}{shown}"))
+        facts.append(("Tested", f"{describe_change(entry)}: {entry.get('status') or ''}{shown}"))
     return tuple(facts)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from leadml.compare import DefinitionComparison, MarginalProfile
+    from leadml.review._history import History
     from leadml.review._parts import Run
 
 __all__ = ["build_packet", "write_packet"]
@@ -30,7 +31,7 @@ _MAX_PERIODS = 8
 _MAX_ATTRIBUTES = 10
 
 
-def build_packet(run: Run) -> str:
+def build_packet(run: Run, *, history: History | None = None) -> str:
     """Build the packet of a review as one HTML page.
 
     The page needs no network and no script, follows the reader's light or dark setting and prints. It
@@ -40,6 +41,8 @@ def build_packet(run: Run) -> str:
     ----------
     run : Run
         What one run of the loop found.
+    history : History, optional
+        What was decided before: proposals that were rejected or deferred are shown with their reasons.
 
     Returns
     -------
@@ -50,6 +53,7 @@ def build_packet(run: Run) -> str:
         "leadml.review",
         "packet.html",
         parts=build_parts(run),
+        refused=() if history is None else history.refused(),
         smallest=SMALLEST_GROUP,
         quarters=_draw_quarters(run),
         attributions=_draw_attributions(run),
@@ -58,7 +62,7 @@ def build_packet(run: Run) -> str:
     )
 
 
-def write_packet(run: Run, path: Path | str) -> None:
+def write_packet(run: Run, path: Path | str, *, history: History | None = None) -> None:
     """Write the packet of a review, whole or not at all.
 
     Parameters
@@ -67,13 +71,15 @@ def write_packet(run: Run, path: Path | str) -> None:
         What one run of the loop found.
     path : path-like
         The file, usually ending in ``.html``.
+    history : History, optional
+        What was decided before.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    write_text(path, build_packet(run))
+    write_text(path, build_packet(run, history=history))
 
 
 def _draw_quarters(run: Run) -> Markup | None:
