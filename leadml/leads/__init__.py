@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from leadml.leads._export import write_leads, write_quarantine
     from leadml.leads._finding import AuditFinding, AuditReport
     from leadml.leads._ingest import IngestReport, ingest_leads
+    from leadml.leads._lags import compute_lag_curve
     from leadml.leads._read import read_leads
     from leadml.leads._table import LeadTable, Manifest
     from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
@@ -47,6 +48,7 @@ _HOMES = {
     "Table": "_contract",
     "TimeSplit": "_targets",
     "audit_leads": "_audit",
+    "compute_lag_curve": "_lags",
     "compute_targets": "_targets",
     "generate_leads": "_demo",
     "ingest_leads": "_ingest",
@@ -80,6 +82,7 @@ __all__ = [
     "Table",
     "TimeSplit",
     "audit_leads",
+    "compute_lag_curve",
     "compute_targets",
     "generate_leads",
     "ingest_leads",

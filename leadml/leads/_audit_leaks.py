@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from leadml.leads._clock import naive, start_of
 from leadml.leads._finding import AuditFinding, share
 from leadml.leads._rates import cell_codes, cells_of, column_auc, rank_auc
-from leadml.leads._targets import naive, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

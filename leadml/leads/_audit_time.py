@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from leadml.leads._clock import naive, start_of
 from leadml.leads._finding import AuditFinding, share, show_level
 from leadml.leads._rates import cell_codes, column_auc
-from leadml.leads._targets import naive, start_of, target_windows
+from leadml.leads._targets import target_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

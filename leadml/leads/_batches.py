@@ -12,7 +12,6 @@ import tempfile
 import zlib
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -31,10 +30,21 @@ from leadml.leads._read import (
     _typed_values,
     _TypedTable,
 )
-from leadml.leads._sources import LINE, RawTable, _opened, _positions, _texts
+from leadml.leads._sources import (
+    LINE,
+    RawTable,
+    _downloaded,
+    _opened,
+    _positions,
+    _texts,
+    is_database,
+    read_table,
+    resolve_place,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -239,9 +249,7 @@ def _id_column(contract: Contract) -> Column:
 
 
 def _read_other(contract: Contract, table: Table) -> _TypedTable:
-    if table.path is None:
-        raise LeadsError(f"{contract.source}: table {table.name!r} has no path.")
-    read = _read_typed(contract, table, contract.folder / table.path, lenient=False)
+    read = _read_typed(contract, table, resolve_place(contract, table), lenient=False)
     _drop_repeated_keys(read)
     _refuse_over_limit(contract, read, {table.name: read})
     return read
@@ -263,19 +271,21 @@ def _wanted(contract: Contract, table: Table, optional_roles: frozenset[str]) ->
 def _open_source(
     contract: Contract, table: Table, leads: Path | str | None, batch_rows: int
 ) -> Iterator[_Source]:
-    if isinstance(leads, str) and "://" in leads:
+    place = resolve_place(contract, table, leads)
+    if is_database(place):
+        address = str(place)
         from leadml.leads._database import open_database_table
 
         with open_database_table(
-            leads, order_by=_id_column(contract).source, batch_rows=batch_rows
+            address, order_by=_id_column(contract).source, batch_rows=batch_rows
         ) as source:
             yield source
         return
-    if leads is None and table.path is None:
-        raise LeadsError(
-            f"{contract.source}: table {table.name!r} has no path. Name the file with `--leads`."
-        )
-    path = contract.folder / (table.path or "") if leads is None else Path(leads)
+    if isinstance(place, str):
+        with _downloaded(table, place) as path:
+            yield _FileSource(table, path, batch_rows)
+        return
+    path = place
     if leads is not None and path.suffix in {".csv", ".parquet"}:
         table = dataclasses.replace(table, format=path.suffix.removeprefix("."))
     before = _identity(table, path)
@@ -301,6 +311,9 @@ class _FileSource:
 
     def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Generator[RawTable]:
         """Yield the wanted columns as texts."""
+        if self.table.format not in {"csv", "parquet"}:
+            yield read_table(self.table, self.path, wanted=wanted, optional=optional)
+            return
         read = self._parquet if self.table.format == "parquet" else self._csv
         try:
             yield from read(list(wanted), frozenset(optional))

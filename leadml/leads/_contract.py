@@ -37,7 +37,15 @@ ROLES = (
 )
 REPEATABLE_ROLES = frozenset({"attribute", "personal"})
 TYPES = ("number", "integer", "ordinal", "category", "boolean", "date", "text", "sequence")
-FORMATS = ("csv", "parquet")
+FORMATS = ("csv", "parquet", "excel", "duckdb", "sql")
+_ENDINGS = {
+    "parquet": "parquet",
+    "pq": "parquet",
+    "xlsx": "excel",
+    "xlsm": "excel",
+    "duckdb": "duckdb",
+    "ddb": "duckdb",
+}
 KNOWN_AT = ("capture", "handoff", "after")
 FAMILIES = (
     "procedural",
@@ -79,7 +87,7 @@ _VERDICTS = ("accepted", "rejected", "pending")
 _OUTCOMES = ("won", "lost", "open")
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _TOP_KEYS = ("name", "meaning", "tables", "columns", "windows", "quarantine_limit")
-_TABLE_KEYS = ("path", "format", "delimiter", "encoding", "quote", "join")
+_TABLE_KEYS = ("path", "format", "delimiter", "encoding", "quote", "sheet", "join")
 _COLUMN_KEYS = (
     "from",
     "role",
@@ -141,11 +149,14 @@ class Table:
     name : str
         How the contract calls it.
     path : str or None
-        Where it lies, relative to the contract's folder; None when only ``--leads`` gives it.
+        Where it lies, relative to the contract's folder; None when only ``--leads`` gives it. A URL, or
+        ``<database URL>#<table>``, is taken as it stands.
     format : str
-        ``csv`` or ``parquet``.
+        ``csv``, ``parquet``, ``excel``, ``duckdb`` or ``sql``; by default what the path's ending says.
     delimiter, quote, encoding : str
         The declared dialect of a CSV file; an empty `quote` means that quotes have no meaning.
+    sheet : str or None
+        Sheet of a workbook, table of a DuckDB file.
     join : tuple of (str, str, str) or None
         ``(left table, left column, column of this table)``.
     line : int
@@ -158,6 +169,7 @@ class Table:
     delimiter: str = ","
     quote: str = '"'
     encoding: str = "utf-8"
+    sheet: str | None = None
     join: tuple[str, str, str] | None = None
     line: int = 0
 
@@ -388,7 +400,8 @@ def _table(key: ScalarNode, body: MappingNode, problems: Problems, *, first: boo
         problems.add(body.get("path"), f"{what}.path: expected a file name, got nothing.")
     form = problems.choice(body.get("format"), f"{what}.format", FORMATS)
     if form is None:
-        form = "parquet" if (path or "").lower().endswith((".parquet", ".pq")) else "csv"
+        address = "://" in (path or "") and "#" in (path or "")
+        form = "sql" if address else _ENDINGS.get((path or "").lower().rpartition(".")[2], "csv")
     delimiter = _character(body.get("delimiter"), f"{what}.delimiter", problems, default=",")
     quote = problems.text(body.get("quote"), f"{what}.quote")
     if quote is None:
@@ -407,6 +420,7 @@ def _table(key: ScalarNode, body: MappingNode, problems: Problems, *, first: boo
         delimiter=delimiter,
         quote=quote,
         encoding=_encoding(body.get("encoding"), what, problems),
+        sheet=problems.text(body.get("sheet"), f"{what}.sheet"),
         join=_join(body.get("join"), key.text, problems, first=first),
         line=key.line,
     )

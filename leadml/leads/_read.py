@@ -16,7 +16,8 @@ from leadml._files import compute_sha256
 from leadml.errors import LeadsError, QuarantineError
 from leadml.leads._cells import TypedColumn, empty_series, level_series, type_column
 from leadml.leads._csv import Reject, mask
-from leadml.leads._sources import read_table
+from leadml.leads._dates import has_zone
+from leadml.leads._sources import read_table, resolve_place
 from leadml.leads._table import LeadTable, Manifest, TableCount
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ def read_leads(
     paths = _paths(contract, leads)
     if need == "attributes":
         paths = {
-            name: path for name, path in paths.items() if name == contract.tables[0].name or path.exists()
+            name: path
+            for name, path in paths.items()
+            if name == contract.tables[0].name or not isinstance(path, Path) or path.exists()
         }
     reads = {
         table.name: _read_typed(contract, table, paths[table.name], lenient=need == "attributes")
@@ -110,7 +113,7 @@ def read_leads(
         quarantined=main.n_quarantined,
         duplicates=main.n_duplicates,
         notices=(*notices, *([day_notice] if day_notice else [])),
-        data_sha256=_data_digest(paths),
+        data_sha256=_data_digest(paths, reads),
         other_tables=table_counts(others),
     )
     return LeadTable(
@@ -146,21 +149,11 @@ class _TypedTable:
         self.keep[row] = False
 
 
-def _paths(contract: Contract, leads: Path | str | None) -> dict[str, Path]:
-    paths = {}
-    for table in contract.tables:
-        if leads is not None and table is contract.tables[0]:
-            paths[table.name] = Path(leads)
-        elif table.path is None:
-            raise LeadsError(
-                f"{contract.source}: table {table.name!r} has no path. Name the file with `--leads`."
-            )
-        else:
-            paths[table.name] = contract.folder / table.path
-    return paths
+def _paths(contract: Contract, leads: Path | str | None) -> dict[str, Path | str]:
+    return {table.name: resolve_place(contract, table, leads) for table in contract.tables}
 
 
-def _read_typed(contract: Contract, table: Table, path: Path, *, lenient: bool) -> _TypedTable:
+def _read_typed(contract: Contract, table: Table, path: Path | str, *, lenient: bool) -> _TypedTable:
     columns = [
         column for column in contract.columns if column.table == table.name and column.role != "personal"
     ]
@@ -187,7 +180,9 @@ def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
     texts = read.raw.columns[column.source]
     declared = column
     if column.type == "date" and column.source in read.raw.formats:
-        declared = dataclasses.replace(column, format=read.raw.formats[column.source])
+        given = read.raw.formats[column.source]
+        alike = tuple(form for form in column.format if has_zone(form) == has_zone(given[0]))
+        declared = dataclasses.replace(column, format=(*given, *alike))
     if column.role in {"verdict", "outcome"}:
         texts = _flag_words(column, texts)
     typed: TypedColumn = type_column(declared, texts)
@@ -461,6 +456,18 @@ def quarantine_frame(tables: list[tuple[str, list[Reject]]]) -> pd.DataFrame:
     return frame
 
 
-def _data_digest(paths: dict[str, Path]) -> str:
-    lines = [f"{name} {compute_sha256(path)}" for name, path in paths.items()]
+def _data_digest(paths: dict[str, Path | str], reads: dict[str, _TypedTable]) -> str:
+    lines = [
+        f"{name} {compute_sha256(path) if isinstance(path, Path) else _content_digest(reads[name].raw)}"
+        for name, path in paths.items()
+    ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _content_digest(raw: RawTable) -> str:
+    """Return the digest of what was read from where there is no file."""
+    digest = hashlib.sha256()
+    for name in sorted(raw.columns):
+        digest.update(f"{name}\x1e".encode())
+        digest.update("\x1f".join("\x00" if text is None else text for text in raw.columns[name]).encode())
+    return digest.hexdigest()

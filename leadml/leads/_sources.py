@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +22,14 @@ from leadml.leads._csv import CsvReader, Reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from typing import BinaryIO
 
-    from leadml.leads._contract import Table
+    from leadml.leads._contract import Contract, Table
 
-__all__ = ["RawTable", "read_table"]
+__all__ = ["RawTable", "is_database", "read_table", "resolve_place"]
 
 LINE = "#line"  # `from: leads.#line`: the line itself names a lead in an export without ids
+_SQL = re.compile(r"(sqlite|postgres|mysql|mariadb|mssql|oracle|snowflake|bigquery|duckdb)[a-z0-9+]*://")
 ISO_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f",)
 ISO_ZONE_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f%z",)
 
@@ -59,15 +65,43 @@ class RawTable:
         return len(self.lines) + len(self.rejects)
 
 
-def read_table(table: Table, path: Path, *, wanted: Sequence[str], optional: Sequence[str] = ()) -> RawTable:
+def resolve_place(contract: Contract, table: Table, leads: Path | str | None = None) -> Path | str:
+    """Return where a table lies: a path, a URL, or a database address ``<URL>#<table>``.
+
+    Raises
+    ------
+    LeadsError
+        If the contract leaves the place open and none is given.
+    """
+    if leads is not None and table is contract.tables[0]:
+        return leads if isinstance(leads, str) and "://" in leads else Path(leads)
+    if table.path is None:
+        raise LeadsError(
+            f"{contract.source}: table {table.name!r} has no path. Name the file with `--leads`."
+        )
+    if "://" not in table.path:
+        return contract.folder / table.path
+    if table.path.startswith("sqlite:///") and not table.path.startswith("sqlite:////"):
+        return f"sqlite:///{(contract.folder / table.path.removeprefix('sqlite:///')).resolve()}"
+    return table.path
+
+
+def is_database(place: Path | str) -> bool:
+    """Say whether a place is a table of a database."""
+    return isinstance(place, str) and "://" in place and ("#" in place or _SQL.match(place) is not None)
+
+
+def read_table(
+    table: Table, place: Path | str, *, wanted: Sequence[str], optional: Sequence[str] = ()
+) -> RawTable:
     """Read the wanted columns of one table as texts.
 
     Parameters
     ----------
     table : Table
         Declares format and dialect.
-    path : Path
-        The file.
+    place : Path or str
+        A file, a URL (needs fsspec), or ``<database URL>#<table>`` (needs SQLAlchemy).
     wanted : sequence of str
         Columns that are used.
     optional : sequence of str
@@ -85,31 +119,122 @@ def read_table(table: Table, path: Path, *, wanted: Sequence[str], optional: Seq
         If the file as a whole is not what the contract says: header, encoding, a column that is not there.
     """
     named = [name for name in dict.fromkeys(wanted) if name != LINE]
-    try:
-        if table.format == "parquet":
-            raw = _read_parquet(table, path, named, frozenset(optional))
-        else:
-            with _opened(path) as stream:
-                raw = _read_csv(table, path, stream, named, frozenset(optional))
-    except OSError as error:
-        if isinstance(error, InputMissingError):
-            raise
-        reason = (error.strerror or type(error).__name__).lower()
-        raise InputMissingError(f"{path}: cannot read table {table.name!r}: {reason}.") from error
+    if is_database(place):
+        raw = _read_database(table, str(place), named, frozenset(optional))
+    elif isinstance(place, str) and "://" in place:
+        with _downloaded(table, place) as path:
+            raw = _read_file(table, path, named, frozenset(optional))
+    else:
+        raw = _read_file(table, Path(place), named, frozenset(optional))
     if LINE in wanted:
         raw.columns[LINE] = np.array([str(line) for line in raw.lines.tolist()], dtype=object)
     return raw
 
 
+def _read_file(table: Table, path: Path, wanted: list[str], optional: frozenset[str]) -> RawTable:
+    try:
+        if table.format == "parquet":
+            return _read_parquet(table, path, wanted, optional)
+        if table.format == "excel":
+            return _read_excel(table, path, wanted, optional)
+        if table.format == "duckdb":
+            return _read_duckdb(table, path, wanted, optional)
+        with _opened(path) as stream:
+            return _read_csv(table, path, stream, wanted, optional)
+    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        raise LeadsError(f"{path}: table {table.name!r}: the compressed file is damaged.") from error
+    except OSError as error:
+        if isinstance(error, InputMissingError):
+            raise
+        reason = (error.strerror or type(error).__name__).lower()
+        raise InputMissingError(f"{path}: cannot read table {table.name!r}: {reason}.") from error
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading; gzip and a zip of one file are unpacked on the way."""
     with path.open("rb") as stream:
-        if stream.read(2) == b"\x1f\x8b":
+        start = stream.read(4)
+        if start.startswith(b"\x1f\x8b"):
             with gzip.open(path, "rb") as plain:
                 yield plain  # type: ignore[misc]
+        elif start == b"PK\x03\x04":
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+                if len(names) != 1:
+                    raise LeadsError(f"{path}: the archive holds {len(names)} files; expected one.")
+                with archive.open(names[0]) as member:
+                    yield member  # type: ignore[misc]
         else:
             stream.seek(0)
             yield stream
+
+
+@contextmanager
+def _downloaded(table: Table, url: str) -> Iterator[Path]:
+    """Copy what lies at a URL to a file of our own that nobody else can read, and remove it after use."""
+    try:
+        import fsspec  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    except ImportError as error:
+        raise InputMissingError(
+            f"{url}: reading a URL needs `pip install fsspec` and its package for this protocol."
+        ) from error
+    with tempfile.TemporaryDirectory(prefix="leadml-") as folder:
+        path = Path(folder) / "leads"
+        try:
+            with fsspec.open(url, "rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except (OSError, ValueError, ImportError) as error:
+            raise InputMissingError(
+                f"{url}: cannot read table {table.name!r}: {type(error).__name__}."
+            ) from None
+        yield path
+
+
+def _read_excel(table: Table, path: Path, wanted: list[str], optional: frozenset[str]) -> RawTable:
+    from leadml.leads._workbook import read_sheet
+
+    absent: list[str] = []
+
+    def find(header: list[str]) -> dict[str, int]:
+        positions, missing = _positions(table, path, header, wanted, optional)
+        absent.extend(missing)
+        return positions
+
+    columns, lines, rejects = read_sheet(table, path, find)
+    formats: dict[str, tuple[str, ...]] = dict.fromkeys(columns, ISO_FORMATS)
+    return RawTable(columns, lines, rejects, formats=formats, absent=tuple(absent))
+
+
+def _read_duckdb(table: Table, path: Path, wanted: list[str], optional: frozenset[str]) -> RawTable:
+    try:
+        import duckdb
+    except ImportError as error:  # pragma: no cover - the extra is installed where this is tested
+        raise LeadsError(f"{path}: reading DuckDB needs `pip install leadml[sql]`.") from error
+    if not path.exists():
+        raise InputMissingError(f"{path}: cannot read table {table.name!r}: no such file or directory.")
+    quoted = '"' + (table.sheet or table.name).replace('"', '""') + '"'
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            data = connection.sql(f"SELECT * FROM {quoted}").to_arrow_table()
+    except duckdb.Error as error:
+        raise LeadsError(
+            f"{path}: table {table.name!r}: the database cannot be read or has no such table."
+        ) from error
+    return _from_arrow(table, path, data, wanted, optional)
+
+
+def _read_database(table: Table, address: str, wanted: list[str], optional: frozenset[str]) -> RawTable:
+    from leadml.leads._database import open_database_table
+
+    order = table.join[2] if table.join is not None else wanted[0]
+    with open_database_table(address, order_by=order, batch_rows=50_000) as source:
+        blocks = list(source.blocks(wanted, sorted(optional)))
+    if not blocks:
+        return RawTable({name: np.empty(0, dtype=object) for name in wanted}, np.empty(0, dtype=np.int64))
+    columns = {name: np.concatenate([block.columns[name] for block in blocks]) for name in blocks[0].columns}
+    lines = np.concatenate([block.lines for block in blocks])
+    return RawTable(columns, lines, formats=blocks[0].formats, absent=blocks[0].absent)
 
 
 def _read_csv(
@@ -195,11 +320,15 @@ def _read_parquet(table: Table, path: Path, wanted: list[str], optional: frozens
 
     try:
         with pq.ParquetFile(path) as file:
-            header = file.schema_arrow.names
-            positions, absent = _positions(table, path, header, wanted, optional)
+            positions, _ = _positions(table, path, file.schema_arrow.names, wanted, optional)
             data = file.read(columns=list(positions))
     except pa.ArrowException as error:
         raise LeadsError(f"{path}: table {table.name!r}: not a readable Parquet file.") from error
+    return _from_arrow(table, path, data, wanted, optional)
+
+
+def _from_arrow(table: Table, path: Path, data: Any, wanted: list[str], optional: frozenset[str]) -> RawTable:
+    positions, absent = _positions(table, path, data.column_names, wanted, optional)
     columns = {}
     formats: dict[str, tuple[str, ...]] = {}
     for name in positions:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from leadml.errors import LeadsError
+from leadml.leads._clock import naive, start_of
+from leadml.leads._lags import compute_lag_curve, window_from_curve
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,11 +20,10 @@ if TYPE_CHECKING:
 
     from leadml.leads._table import LeadTable
 
-__all__ = ["TimeSplit", "compute_targets", "naive", "split_periods", "start_of", "target_windows"]
+__all__ = ["TimeSplit", "compute_targets", "split_periods", "target_windows"]
 
 Target = Literal["accepted", "won"]
 _N_BLOCKS = 5
-_SHORTEST = 30
 
 
 def compute_targets(table: LeadTable, *, as_of: dt.date | None = None) -> pd.DataFrame:
@@ -79,29 +80,15 @@ def compute_targets(table: LeadTable, *, as_of: dt.date | None = None) -> pd.Dat
 def target_windows(table: LeadTable) -> dict[str, int | None]:
     """Return the maturity window of each target in days, ``{"accepted": …, "won": …}``.
 
-    A window that the contract leaves to the data is the 90 % point of the lag in the oldest half of the
-    leads, at least 30 days; None where no date tells a lag.
+    A window that the contract leaves to the data is the 90 % point of `compute_lag_curve`, at least 30 days;
+    None where no date tells a lag.
     """
     contract = table.contract
     return {
         "accepted": contract.windows_verdict
-        or _lag_point(table, "decided", "verdict", ("accepted", "rejected")),
-        "won": contract.windows_outcome or _lag_point(table, "closed", "outcome", ("won",)),
+        or window_from_curve(compute_lag_curve(table, target="accepted")),
+        "won": contract.windows_outcome or window_from_curve(compute_lag_curve(table, target="won")),
     }
-
-
-def _lag_point(table: LeadTable, role: str, label: str, values: tuple[str, ...]) -> int | None:
-    ended, labels = table.role(role), table.role(label)
-    start = start_of(table)
-    if ended is None or labels is None or start.dtype.kind != "M":
-        return None
-    known = labels.isin(values).to_numpy() & ended.notna().to_numpy() & start.notna().to_numpy()
-    oldest = (start <= start.median()).to_numpy()
-    if not (known & oldest).any():
-        return None
-    lag = (naive(ended) - start).dt.total_seconds().to_numpy() / 86_400.0
-    point = float(np.quantile(np.maximum(lag[known & oldest], 0.0), 0.9))
-    return max(_SHORTEST, int(np.ceil(point)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -240,23 +227,6 @@ def _span(periods: tuple[str, ...]) -> str:
     if not periods:
         return "none"
     return periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
-
-
-def naive(values: pd.Series[Any]) -> pd.Series[Any]:
-    naive: pd.Series[Any] = values.dt.tz_localize(None) if values.dt.tz is not None else values
-    return naive
-
-
-def start_of(table: LeadTable) -> pd.Series[Any]:
-    """Return when each lead begins to count: handed over, else created, else its place in the file."""
-    created, handed = table.role("created"), table.role("handed_over")
-    if handed is not None and created is not None and created.dtype.kind != "f":
-        return naive(handed).fillna(naive(created))
-    if created is not None:
-        return created if created.dtype.kind == "f" else naive(created)
-    if handed is not None:
-        return naive(handed)
-    return pd.Series(np.arange(len(table.frame), dtype=np.float64))
 
 
 def _age_days(start: pd.Series[Any], as_of: dt.date) -> pd.Series[Any]:

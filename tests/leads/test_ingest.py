@@ -103,7 +103,7 @@ def test_no_text_in_a_csv_is_a_live_formula(small, tmp_path):
 
 
 def test_another_ending_is_refused(small, tmp_path):
-    with pytest.raises(OutputError, match="not as '.xlsx'"):
+    with pytest.raises(OutputError, match=r"not as '\.xlsx'"):
         ingest_leads(small(""), output=tmp_path / "out.xlsx")
 
 

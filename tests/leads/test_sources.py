@@ -1,0 +1,178 @@
+# ruff: noqa: DTZ001 - a workbook knows no zones
+import datetime as dt
+import gzip
+import sqlite3
+import zipfile
+
+import pandas as pd
+import pytest
+
+from leadml.errors import InputMissingError, LeadsError
+from leadml.leads import ingest_leads, parse_contract, read_leads
+
+CONTRACT = """
+name: sources
+tables: {leads: {path: PLACE}}
+columns:
+  lead_id: {from: leads.Id, role: id}
+  created_on: {from: leads.Created, role: created, type: date, format: "%m/%d/%Y"}
+  size: {from: leads.Size, role: attribute, type: integer}
+  source: {from: leads.Source, role: attribute, type: category}
+  won: {from: leads.Won, role: outcome, won: ["true"], lost: ["false"]}
+quarantine_limit: 60%
+"""
+CSV = "Id,Created,Size,Source,Won\n007,1/5/2021,50,Web,true\n8,1/6/2021,,NA,false\n9,1/7/2021,12,Web,\n"
+
+
+def contract(folder, place):
+    return parse_contract(CONTRACT.replace("PLACE", place), folder=folder)
+
+
+@pytest.fixture
+def from_csv(tmp_path):
+    (tmp_path / "plain.csv").write_text(CSV)
+    return read_leads(contract(tmp_path, "plain.csv")).frame
+
+
+def workbook(path, rows, *, sheets=("Leads",)):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = sheets[0]
+    for name in sheets[1:]:
+        book.create_sheet(name)
+    for row in rows:
+        book[sheets[0]].append(row)
+    book.save(path)
+
+
+ROWS = [
+    ["Id", "Created", "Size", "Source", "Won", None],
+    ["007", dt.datetime(2021, 1, 5), 50, "Web", True],
+    [8, "1/6/2021", None, "NA", False],
+    [9.0, dt.datetime(2021, 1, 7), 12.0, "Web", None],
+]
+
+
+def test_a_sheet_gives_the_same_leads(tmp_path, from_csv):
+    workbook(tmp_path / "leads.xlsx", ROWS)
+    table = read_leads(contract(tmp_path, "leads.xlsx"))
+    pd.testing.assert_frame_equal(table.frame, from_csv)
+    assert table.lines.tolist() == [2, 3, 4]
+    report = ingest_leads(contract(tmp_path, "leads.xlsx"), output=tmp_path / "out.parquet")
+    assert report.manifest.kept == 3
+
+
+def test_damaged_rows_of_a_sheet_are_quarantined_with_their_row(tmp_path):
+    rows = [
+        *ROWS,
+        [None] * 5,
+        ROWS[0],
+        [10, "1/7/2021", "#VALUE!", "Web", True],
+        [11, "x", 1, "W", True, "extra"],
+    ]
+    workbook(tmp_path / "leads.xlsx", rows)
+    table = read_leads(contract(tmp_path, "leads.xlsx"))
+    assert table.quarantine[["line", "rule"]].to_numpy().tolist() == [
+        [5, "blank_line"],
+        [6, "repeated_header"],
+        [7, "number"],
+        [8, "field_count"],
+    ]
+
+
+def test_the_sheet_is_named_where_there_are_several(tmp_path):
+    workbook(tmp_path / "leads.xlsx", ROWS, sheets=("Leads", "Notes"))
+    with pytest.raises(LeadsError, match=r"2 sheets \(Leads, Notes\); name one with `sheet`"):
+        read_leads(contract(tmp_path, "leads.xlsx"))
+    assert len(read_leads(contract(tmp_path, "leads.xlsx, sheet: Leads"))) == 3
+    with pytest.raises(LeadsError, match="no sheet 'Leeds'"):
+        read_leads(contract(tmp_path, "leads.xlsx, sheet: Leeds"))
+    with pytest.raises(LeadsError, match="the sheet is empty"):
+        read_leads(contract(tmp_path, "leads.xlsx, sheet: Notes"))
+
+
+def test_what_is_no_workbook_is_refused(tmp_path):
+    pytest.importorskip("openpyxl")
+    (tmp_path / "leads.xlsx").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(LeadsError, match="not a readable Excel workbook"):
+        read_leads(contract(tmp_path, "leads.xlsx"))
+
+
+def test_an_archive_of_one_file_is_read(tmp_path, from_csv):
+    with zipfile.ZipFile(tmp_path / "leads.csv.zip", "w") as archive:
+        archive.writestr("leads.csv", CSV)
+        archive.writestr("__MACOSX/._leads.csv", "x")
+    pd.testing.assert_frame_equal(read_leads(contract(tmp_path, "leads.csv.zip")).frame, from_csv)
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.csv", CSV)
+        archive.writestr("b.csv", CSV)
+    with pytest.raises(LeadsError, match="holds 2 files; expected one"):
+        read_leads(contract(tmp_path, "two.zip"))
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+    packed = gzip.compress(CSV.encode() * 50)
+    (tmp_path / "leads.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(LeadsError, match="the compressed file is damaged"):
+        read_leads(contract(tmp_path, "leads.csv.gz"))
+    (tmp_path / "leads.zip").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(LeadsError, match="the compressed file is damaged"):
+        read_leads(contract(tmp_path, "leads.zip"))
+
+
+def test_a_duckdb_file_gives_the_same_leads(tmp_path, from_csv):
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect(str(tmp_path / "crm.duckdb")) as connection:
+        connection.execute(
+            'CREATE TABLE "leads" ("Id" VARCHAR, "Created" DATE, "Size" INT, "Source" VARCHAR, "Won" BOOLEAN)'
+        )
+        connection.execute(
+            "INSERT INTO leads VALUES ('007', '2021-01-05', 50, 'Web', true), ('8', '2021-01-06', NULL, 'NA', false),"
+            " ('9', '2021-01-07', 12, 'Web', NULL)"
+        )
+    pd.testing.assert_frame_equal(read_leads(contract(tmp_path, "crm.duckdb")).frame, from_csv)
+    with pytest.raises(LeadsError, match="has no such table"):
+        read_leads(contract(tmp_path, "crm.duckdb, sheet: nothing"))
+    with pytest.raises(InputMissingError, match="no such file"):
+        read_leads(contract(tmp_path, "missing.duckdb"))
+
+
+def test_a_database_table_gives_the_same_leads(tmp_path, from_csv):
+    pytest.importorskip("sqlalchemy")
+    connection = sqlite3.connect(tmp_path / "crm.db")
+    connection.execute("CREATE TABLE leads (Id TEXT, Created TEXT, Size INTEGER, Source TEXT, Won TEXT)")
+    rows = [("007", "1/5/2021", 50, "Web", "true"), ("8", "1/6/2021", None, "NA", "false")]
+    connection.executemany(
+        "INSERT INTO leads VALUES (?, ?, ?, ?, ?)", [*rows, ("9", "1/7/2021", 12, "Web", None)]
+    )
+    connection.commit()
+    connection.close()
+    table = read_leads(contract(tmp_path, '"sqlite:///crm.db#leads"'))
+    pd.testing.assert_frame_equal(table.frame, from_csv)
+    again = read_leads(contract(tmp_path, '"sqlite:///crm.db#leads"'))
+    assert table.manifest.data_sha256 == again.manifest.data_sha256
+    report = ingest_leads(contract(tmp_path, '"sqlite:///crm.db#leads"'), output=tmp_path / "out.csv")
+    assert report.manifest.kept == 3
+    with pytest.raises(InputMissingError, match="no such table"):
+        read_leads(contract(tmp_path, '"sqlite:///crm.db#nothing"'))
+
+
+def test_a_url_is_read_through_fsspec(tmp_path, from_csv):
+    fsspec = pytest.importorskip("fsspec")
+    with fsspec.open("memory://export/leads.csv", "wb") as stream:
+        stream.write(CSV.encode())
+    place = '"memory://export/leads.csv"'
+    pd.testing.assert_frame_equal(read_leads(contract(tmp_path, place)).frame, from_csv)
+    report = ingest_leads(contract(tmp_path, place), output=tmp_path / "out.csv")
+    assert report.manifest.kept == 3
+    with pytest.raises(InputMissingError, match="cannot read table 'leads'"):
+        read_leads(contract(tmp_path, '"memory://export/nothing.csv"'))
+
+
+def test_a_contract_may_leave_the_place_open(tmp_path):
+    (tmp_path / "new.csv").write_text(CSV)
+    text = CONTRACT.replace("{path: PLACE}", "{format: csv}")
+    open_contract = parse_contract(text, folder=tmp_path)
+    with pytest.raises(LeadsError, match="Name the file with `--leads`"):
+        read_leads(open_contract)
+    assert len(read_leads(open_contract, leads=tmp_path / "new.csv")) == 3
