@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
 
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
     from leadml.definitions._definition import Attribute, LeadClass, Value
 
 __all__ = ["lint_definition"]
@@ -106,7 +109,13 @@ class _Linter:
 
 
 def lint_definition(
-    definition: Definition, *, contract_attributes: Mapping[str, str] | None = None, as_of: date
+    definition: Definition,
+    *,
+    contract_attributes: Mapping[str, str] | None = None,
+    leads: pd.DataFrame | None = None,
+    accepted: ArrayLike | None = None,
+    won: ArrayLike | None = None,
+    as_of: date,
 ) -> LintReport:
     """Check that two people cannot read a definition two ways.
 
@@ -120,8 +129,12 @@ def lint_definition(
         As loaded.
     contract_attributes : mapping of name to type, optional
         The columns that the leads bring.
+    leads : DataFrame, optional
+        Leads to look at: fill rates, levels, which criteria separate, and how many leads are in each class.
+    accepted, won : array-like of shape (n_leads,), optional
+        1 yes, 0 no, NaN not known yet; to see attributes that are filled in after the outcome.
     as_of : date
-        The day on which the review date is judged.
+        The day on which the review date is judged and ages end.
 
     Returns
     -------
@@ -143,7 +156,12 @@ def lint_definition(
     _lint_dimensions(linter)
     if contract_attributes is not None:
         _lint_contract(linter, contract_attributes)
-    findings = sorted(linter.findings, key=lambda item: (item.line, item.code))
+    found = linter.findings
+    if leads is not None:
+        from leadml.definitions._lint_leads import lint_on_leads
+
+        found = found + lint_on_leads(definition, leads, as_of=as_of, accepted=accepted, won=won)
+    findings = sorted(found, key=lambda item: (item.line, item.code))
     return LintReport(
         name=definition.name,
         version=definition.version,
@@ -196,7 +214,8 @@ def _lint_words(linter: _Linter) -> None:
             _add_prose(linter, criterion)
         else:
             attribute = attributes[criterion.attribute]
-            strange = [value for value in criterion.values if _is_strange(value, attribute)]
+            levels = criterion.values  # noqa: PD011 - a criterion is no frame
+            strange = [value for value in levels if _is_strange(value, attribute)]
             for value in strange:
                 linter.at(
                     "LD103",
@@ -300,7 +319,7 @@ def _is_certain(linter: _Linter, criterion: Criterion, formula: Formula) -> bool
 
 def _range_fix(linter: _Linter, criterion: Criterion, attribute: Attribute) -> str:
     if criterion.operator == "between" and len(criterion.values) == 2:
-        low, high = criterion.values
+        low, high = criterion.values  # noqa: PD011 - a criterion is no frame
         turned = f"{attribute.name} between {format_value(high)} and {format_value(low)}"
         return f"Write the smaller value first: `{turned}`."
     if attribute.name in linter.space.scores:

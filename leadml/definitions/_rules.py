@@ -201,6 +201,52 @@ _ALL = (
         "Comparing a text with a number means something else in every tool.",
         needs="contract",
     ),
+    _rule(
+        "LD611",
+        "warning",
+        "rarely known",
+        "Fewer than half of the leads have a value; the criterion judges the form, not the lead.",
+        needs="leads",
+    ),
+    _rule(
+        "LD612",
+        "warning",
+        "criterion that separates nobody",
+        "All leads, or none, meet it, so it decides nothing.",
+        needs="leads",
+    ),
+    _rule(
+        "LD613",
+        "warning",
+        "levels that the definition does not know",
+        "The leads have values that nobody thought of when the definition was written.",
+        needs="leads",
+    ),
+    _rule(
+        "LD614",
+        "warning",
+        "picklist default posing as a judgement",
+        "A value that the form fills in by itself says nothing about the lead.",
+        needs="leads",
+    ),
+    _rule(
+        "LD615", "note", "leads in each class", "How the leads at hand fall into the classes.", needs="leads"
+    ),
+    _rule("LD616", "warning", "class with no lead or every lead", "It sorts nothing.", needs="leads"),
+    _rule(
+        "LD617",
+        "warning",
+        "perhaps filled in after the handoff",
+        "It is known far more often for one outcome, so it may be a trace of the outcome, not its cause.",
+        needs="leads",
+    ),
+    _rule(
+        "LD618",
+        "warning",
+        "level that no lead has",
+        "A criterion names a level that does not occur in the leads; often it is spelt differently there.",
+        needs="leads",
+    ),
 )
 
 RULES = {rule.code: rule for rule in _ALL}
