@@ -1,17 +1,17 @@
-"""Commands about the written definition: lint."""
+"""Commands about the written definition: lint, diff, document, compile."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from leadml.cli._output import AsOf, DefinitionFile, Json, as_day, finish, print_json
+from leadml.cli._output import AsOf, DefinitionFile, Json, Leads, UsageError, as_day, finish, print_json
 
 if TYPE_CHECKING:
-    from leadml.definitions import LintReport
+    from leadml.definitions import Definition, LeadsDiff, LintReport
 
 __all__ = ["add_commands"]
 
@@ -61,6 +61,156 @@ def _describe(report: LintReport, path: Path) -> str:
     return "\n".join(lines)
 
 
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A definition (YAML).", show_default=False)],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW", help="Its next version, or another team's.", show_default=False)
+    ],
+    contract: Annotated[
+        Path | None,
+        typer.Option("--contract", metavar="CONTRACT", help="Also count the leads that change class."),
+    ] = None,
+    leads: Leads = None,
+    segment: Annotated[
+        str | None, typer.Option("--segment", metavar="COLUMN", help="Count them by this column as well.")
+    ] = None,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    """Say in words, and on leads, what differs between two definitions.
+
+    Exit code 1 if any lead can change its class.
+    """
+    from leadml.definitions import diff_definitions, load_definition
+
+    before, after = load_definition(old), load_definition(new)
+    found = diff_definitions(before, after)
+    document = found.to_dict()
+    lines = [f"{found.old} → {found.new}", *(f"  {entry.words}" for entry in found.entries)]
+    lines += [f"  {item.words}" for item in found.classes if item.effect != "same"]
+    if not found.entries:
+        lines.append("  nothing differs")
+    if contract is not None:
+        on_leads = _diff_on_leads(before, after, contract, leads=leads, segment=segment, as_of=as_of)
+        document["leads"] = on_leads.to_dict()
+        lines += ["", repr(on_leads), "", _transitions(on_leads)]
+    if json:
+        print_json(document)
+    else:
+        print("\n".join(lines))
+    finish(found=found.changes_leads)
+
+
+def _diff_on_leads(
+    old: Definition,
+    new: Definition,
+    contract: Path,
+    *,
+    leads: Path | None,
+    segment: str | None,
+    as_of: str | None,
+) -> LeadsDiff:
+    from leadml.definitions import diff_on_leads
+    from leadml.leads import compute_targets, load_contract, read_leads
+
+    table = read_leads(load_contract(contract), leads=leads, as_of=as_day(as_of))
+    if segment is not None and segment not in table.frame.columns:
+        raise UsageError(f"--segment: expected one of {', '.join(table.frame.columns)}; got {segment!r}.")
+    targets = compute_targets(table)
+    return diff_on_leads(
+        old,
+        new,
+        table.frame,
+        accepted=targets["accepted"],
+        won=targets["won"],
+        segment=segment,
+        interval=_interval,
+        as_of=table.as_of,
+    )
+
+
+def _interval(k: int, n: int) -> tuple[float, float]:
+    from leadml.metrics import clopper_pearson
+
+    low, high = clopper_pearson(k, n)
+    return float(low), float(high)
+
+
+def _transitions(on_leads: LeadsDiff) -> str:
+    from leadml._render import format_count, format_rate, text_table
+
+    rows = []
+    for row in on_leads.to_frame().to_dict("records"):
+        if row["old_class"] != row["new_class"]:
+            rates = [
+                f"{format_rate(row[f'rate_{target}'])} of {format_count(row[f'n_{target}'])}"
+                if row[f"n_{target}"]
+                else "not known"
+                for target in ("accepted", "won")
+            ]
+            count = format_count(row["n"])
+            rows.append([row["segment"], row["old_class"], row["new_class"], count, *rates])
+    return text_table(["leads", "from", "to", "n", "accepted", "won"], rows, align="lllrrr", width=100)
+
+
+def document(
+    definition: DefinitionFile,
+    previous: Annotated[
+        Path | None,
+        typer.Option("--previous", metavar="DEFINITION", help="Also say what changed since then."),
+    ] = None,
+    style: Annotated[
+        Literal["html", "markdown"] | None,
+        typer.Option(
+            "--format", help="html or markdown [default: by the ending of --output, else markdown]."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write it there instead of printing it.")
+    ] = None,
+) -> None:
+    """Write the one page that the team pins to the wall: classes, thresholds and owners in plain words."""
+    from leadml._files import write_text
+    from leadml.definitions import document_definition, load_definition
+
+    chosen = style or ("html" if output is not None and output.suffix in {".html", ".htm"} else "markdown")
+    page = document_definition(
+        load_definition(definition),
+        previous=None if previous is None else load_definition(previous),
+        format=chosen,
+    )
+    if output is None:
+        print(page, end="")
+        return
+    write_text(output, page)
+    print(f"{definition} in plain words: {output}")
+
+
+def compile_(
+    definition: DefinitionFile,
+    dialect: Annotated[
+        Literal["duckdb", "postgres", "snowflake", "bigquery", "spark"],
+        typer.Option("--dialect", help="Whose SQL."),
+    ] = "duckdb",
+    table: Annotated[str, typer.Option("--table", metavar="NAME", help="The table of leads.")] = "leads",
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="NAME", help="Return this column; repeat it [default: all]."),
+    ] = None,
+    as_of: AsOf = None,
+) -> None:
+    """Print the definition as a SELECT that gives every lead in the warehouse its class."""
+    from leadml.definitions import compile_sql, load_definition
+
+    query = compile_sql(
+        load_definition(definition), dialect=dialect, table=table, columns=column or (), as_of=as_day(as_of)
+    )
+    print(query)
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add these commands to the tree."""
     app.command()(lint)
+    app.command()(diff)
+    app.command()(document)
+    app.command(name="compile")(compile_)

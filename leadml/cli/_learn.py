@@ -35,6 +35,16 @@ Maximise = Annotated[
 ]
 
 
+WhatIfOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--what-if",
+        metavar="CHANGE",
+        help="Judge this change instead, such as hot.employees=80; repeat it for changes made together.",
+    ),
+]
+
+
 def _experiment(definition: Path, contract: Path, **options: Any) -> Experiment:
     from leadml.experiment import Experiment
 
@@ -102,6 +112,7 @@ def propose(
     contract: ContractOption,
     leads: Leads = None,
     maximise: Maximise = None,
+    what_if: WhatIfOption = None,
     output: Output = None,
     as_of: AsOf = None,
     random_state: RandomState = 0,
@@ -119,6 +130,9 @@ def propose(
         random_state=random_state,
         goal=None if maximise is None else Goal(maximise=cast("Any", maximise)),
     )
+    if what_if:
+        _answer(experiment, what_if, json=json)
+        return
     result = _analyse(experiment, "proposals")
     if output is not None:
         write_proposals(result, output)
@@ -127,6 +141,17 @@ def propose(
     else:
         print(result)
     finish(quarantined=result.table.manifest.quarantined)
+
+
+def _answer(experiment: Experiment, changes: list[str], *, json: bool) -> None:
+    """Judge a change that somebody brings to the table, by the standard of a proposal."""
+    from leadml.experiment import ask_experiment
+
+    answer = ask_experiment(experiment, changes)
+    if json:
+        print_json(answer.to_dict())
+    else:
+        print(answer)
 
 
 def add_commands(app: typer.Typer) -> None:

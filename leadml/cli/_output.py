@@ -23,6 +23,7 @@ __all__ = [
     "Json",
     "Leads",
     "RandomState",
+    "UsageError",
     "as_day",
     "finish",
     "print_json",

@@ -3,7 +3,7 @@
 from leadml.experiment._demo import write_demo
 from leadml.experiment._file import Experiment, load_experiment, parse_experiment
 from leadml.experiment._result import ExperimentResult
-from leadml.experiment._run import Progress, Stage, analyse_experiment
+from leadml.experiment._run import Progress, Stage, analyse_experiment, ask_experiment
 from leadml.experiment._write import run_experiment, write_models, write_proposals
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Progress",
     "Stage",
     "analyse_experiment",
+    "ask_experiment",
     "load_experiment",
     "parse_experiment",
     "run_experiment",

@@ -11,22 +11,22 @@ from leadml.experiment._result import ExperimentResult
 from leadml.explain import explain_model
 from leadml.leads import audit_leads, compute_targets, load_contract, read_leads, split_periods
 from leadml.models import TrainedModel, train_model
-from leadml.propose import propose_changes
+from leadml.propose import judge_what_if, parse_what_if, propose_changes
 from leadml.tracking import disable_autologging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
     from leadml.definitions import Definition
     from leadml.experiment._file import Experiment, Target
     from leadml.explain import Attribution
-    from leadml.leads import LeadTable
+    from leadml.leads import LeadTable, TimeSplit
     from leadml.models import UntrainedModel
-    from leadml.propose import Registration
+    from leadml.propose import Registration, WhatIf
 
-__all__ = ["Progress", "Stage", "analyse_experiment"]
+__all__ = ["Progress", "Stage", "analyse_experiment", "ask_experiment"]
 
 Stage = Literal["models", "comparison", "proposals"]
 
@@ -104,24 +104,57 @@ def analyse_experiment(
     if until == "comparison":
         return result
     steps.begin("searching and confirming changes")
-    goal = experiment.goal
     proposals = propose_changes(
         definition,
         table,
         targets,
-        goal=goal,
-        split=split_periods(
-            table,
-            targets,
-            target="accepted" if goal.maximise == "accepted" else "won",
-            confirm_from=experiment.confirm_from,
-        ),
+        goal=experiment.goal,
+        split=_split(experiment, table, targets),
         max_changes=experiment.max_changes,
         max_candidates=experiment.max_candidates,
         error_rate=experiment.error_rate,
         register=register or (lambda _registration: None),
     )
     return replace(result, proposals=proposals)
+
+
+def ask_experiment(experiment: Experiment, changes: Sequence[str]) -> WhatIf:
+    """Judge a change that a person brings, by the standard of a proposal.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The question, the definition and the leads.
+    changes : sequence of str
+        What is asked about, made together: ``hot.employees=80`` (`leadml.propose.parse_what_if`).
+
+    Returns
+    -------
+    WhatIf
+
+    Raises
+    ------
+    DefinitionError, ContractError, LeadsError, InputMissingError
+        If an input or a change cannot be read.
+    """
+    definition = load_definition(experiment.definition)
+    asked = tuple(parse_what_if(definition, text) for text in changes)
+    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    targets = compute_targets(table)
+    return judge_what_if(
+        definition,
+        table,
+        targets,
+        changes=asked,
+        goal=experiment.goal,
+        split=_split(experiment, table, targets),
+        error_rate=experiment.error_rate,
+    )
+
+
+def _split(experiment: Experiment, table: LeadTable, targets: pd.DataFrame) -> TimeSplit:
+    target: Target = "accepted" if experiment.goal.maximise == "accepted" else "won"
+    return split_periods(table, targets, target=target, confirm_from=experiment.confirm_from)
 
 
 def _learn(

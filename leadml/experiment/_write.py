@@ -13,7 +13,7 @@ from leadml.errors import LeadsError
 from leadml.experiment._run import analyse_experiment
 from leadml.leads import write_quarantine
 from leadml.models import TrainedModel, write_bundle
-from leadml.review import build_packet
+from leadml.review import build_packet, write_dossiers
 from leadml.scoring import score_leads
 from leadml.tracking import (
     Artifact,
@@ -125,6 +125,8 @@ def _write_results(result: ExperimentResult, folder: Path) -> dict[str, Path]:
     write_text(
         files["result"], json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
+    for number, path in enumerate(write_dossiers(result, folder, packet=files["packet"]), 1):
+        files[f"proposal-{number}"] = path
     files["quarantine"] = folder / "quarantine.csv"
     write_quarantine(result.table.quarantine, files["quarantine"])
     files["bundle"] = folder / BUNDLE

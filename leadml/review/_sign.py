@@ -67,6 +67,18 @@ class SignOff:
             )
         }
 
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data: status, name, version, version_in_force, waiting_for, history, definition."""
+        return {
+            "status": self.status,
+            "name": self.name,
+            "version": self.version,
+            "version_in_force": self.version_in_force,
+            "waiting_for": list(self.waiting_for),
+            "history": str(self.history),
+            "definition": None if self.definition is None else str(self.definition),
+        }
+
     def __repr__(self) -> str:
         words = {
             "waiting": f"waits for {' and '.join(self.waiting_for)}",

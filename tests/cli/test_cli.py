@@ -334,3 +334,107 @@ def test_the_module_runs_as_a_command_without_a_home(folder):
         capture_output=True, text=True, check=False, env=environment, cwd=Path("/"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_diff_says_what_changed_and_whom_it_moves(run, folder):
+    (folder / "next.yaml").write_text(DEFINITION.replace(">= 50", ">= 80").replace("2026.1", "2026.2"))
+    code, out, _ = run(
+        "diff", folder / "definition.yaml", folder / "next.yaml", "--contract", folder / "contract.yaml"
+    )
+    assert code == 1
+    assert "hot now asks for employees >= 80 instead of 50 people (stricter)" in out
+    assert "75 of 300 leads change class" in out
+    code, out, _ = run(
+        "diff",
+        folder / "definition.yaml",
+        folder / "next.yaml",
+        "--contract",
+        folder / "contract.yaml",
+        "--json",
+    )
+    document = json.loads(out)
+    assert (code, document["leads"]["n_changed"]) == (1, 75)
+    code, out, _ = run("diff", folder / "definition.yaml", folder / "definition.yaml")
+    assert (code, "nothing differs" in out) == (0, True)
+    code, _, err = run(
+        "diff",
+        folder / "definition.yaml",
+        folder / "next.yaml",
+        "--contract",
+        folder / "contract.yaml",
+        "--segment",
+        "x",
+    )
+    assert code == 64
+    assert "--segment: expected one of" in err
+
+
+def test_the_wall_page_is_printed_or_written(run, folder):
+    code, out, _ = run("document", folder / "definition.yaml")
+    assert code == 0
+    assert out.startswith("# small")
+    code, _, _ = run(
+        "document",
+        folder / "definition.yaml",
+        "--output",
+        folder / "page.html",
+        "--previous",
+        folder / "definition.yaml",
+    )
+    assert code == 0
+    assert (folder / "page.html").read_text().lower().startswith("<!doctype html>")
+
+
+def test_a_definition_compiles_to_a_select(run, folder):
+    pytest.importorskip("sqlglot", reason="sqlglot is not installed (extra `sql`)")
+    code, out, _ = run("compile", folder / "definition.yaml", "--dialect", "postgres", "--table", "crm.leads")
+    assert code == 0
+    assert "SELECT" in out
+    assert run("compile", folder / "definition.yaml", "--dialect", "oracle")[0] == 64
+
+
+def test_a_change_brought_to_the_table_is_judged(run, folder):
+    words = (
+        "propose",
+        folder / "definition.yaml",
+        "--contract",
+        folder / "contract.yaml",
+        "--maximise",
+        "accepted",
+    )
+    code, out, _ = run(*words, "--what-if", "hot.employees=80", "--json")
+    assert code == 0
+    assert json.loads(out)["answer"] in {"supported", "not supported", "cannot be said"}
+    assert run(*words, "--what-if", "hot.employees=80")[0] == 0
+    code, _, err = run(*words, "--what-if", "hot.employes=80")
+    assert code == 65
+    assert "hot.employes" in err
+
+
+def test_a_proposal_is_signed_by_both_sides_and_rolled_back(run, tmp_path):
+    assert run("demo", "--output", tmp_path, "--n-leads", "6000")[0] == 0
+    proposal, definition = tmp_path / "proposal-1.json", tmp_path / "definition.yaml"
+    words = ("sign", proposal, "--definition", definition, "--decision", "accept")
+    code, out, _ = run(*words, "--side", "marketing", "--by", "Director of Demand Generation")
+    assert (code, "waits for sales" in out) == (0, True)
+    assert run(*words, "--side", "sales", "--by", "Director of Demand Generation")[0] == 65
+    code, out, _ = run(*words, "--side", "sales", "--by", "VP Sales", "--json")
+    assert (code, json.loads(out)["version_in_force"]) == (0, "2025.2")
+    history = tmp_path / "inbound-lead.history.json"
+    code, out, _ = run("rollback", history, "--by", "VP Sales", "--because", "too few leads")
+    assert (code, "2025.1 is in force" in out) == (0, True)
+    assert (
+        run("rollback", history, "--by", "VP Sales", "--because", "again", "--to", "1999.1", "--json")[0]
+        == 65
+    )
+
+
+def test_the_packet_can_be_written_alone(run, folder):
+    (folder / "question.yaml").write_text(
+        "question: Is 50 right?\ndefinition: definition.yaml\ncontract: contract.yaml\n"
+        "targets: [accepted]\ngoal: {maximise: accepted}\n"
+    )
+    code, out, _ = run("review", folder / "question.yaml", "--output", folder / "packet.html")
+    assert (code, "packet:" in out) == (0, True)
+    assert "Is 50 right?" in (folder / "packet.html").read_text()
+    assert not (folder / "mlflow.db").exists()

@@ -1,0 +1,92 @@
+"""Commands of the quarterly review: review, sign, rollback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from leadml.cli._output import AsOf, Json, Leads, as_day, finish, print_json, progress_bar
+
+__all__ = ["add_commands"]
+
+Because = Annotated[str, typer.Option("--because", metavar="TEXT", help="Why; shown at the next review.")]
+By = Annotated[str, typer.Option("--by", metavar="WHO", help="Role or name of who decides.")]
+
+
+def review(
+    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment file (YAML).")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the page goes (.html).")],
+    leads: Leads = None,
+    as_of: AsOf = None,
+) -> None:
+    """Write the packet for the review: one page that both sides read. `leadml run` writes it too.
+
+    Nothing is tracked and there is nothing to sign; for that use `leadml run`.
+    """
+    from dataclasses import replace
+
+    from leadml.experiment import analyse_experiment, load_experiment
+    from leadml.review import write_packet
+
+    loaded = load_experiment(experiment)
+    asked = replace(loaded, leads=leads or loaded.leads, as_of=as_day(as_of) or loaded.as_of)
+    with progress_bar() as report:
+        result = analyse_experiment(asked, progress=report)
+    write_packet(result, output)
+    print(f"packet: {output}")
+    finish(quarantined=result.table.manifest.quarantined)
+
+
+def sign(
+    proposal: Annotated[
+        Path, typer.Argument(metavar="PROPOSAL", help="proposal-1.json of a run, its packet beside it.")
+    ],
+    definition: Annotated[
+        Path, typer.Option("--definition", metavar="DEFINITION", help="The definition in force (YAML).")
+    ],
+    side: Annotated[str, typer.Option("--side", metavar="SIDE", help="marketing or sales.")],
+    by: By,
+    decision: Annotated[
+        Literal["accept", "reject", "defer"], typer.Option("--decision", help="accept, reject or defer.")
+    ],
+    because: Because = "",
+    json: Json = False,
+) -> None:
+    """Sign a proposal for one side; when both have accepted it, the new version is written.
+
+    A signature holds for these bytes of the proposal, the definition and the packet: any edit voids it.
+    """
+    from leadml.review import sign_proposal
+
+    signed = sign_proposal(proposal, definition, side=side, by=by, decision=decision, because=because)
+    if json:
+        print_json(signed.to_dict())
+    else:
+        print(signed)
+
+
+def rollback(
+    history: Annotated[Path, typer.Argument(metavar="HISTORY", help="<name>.history.json of a definition.")],
+    by: By,
+    because: Because,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="VERSION", help="[default: the version before.]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Put an earlier version of a definition back in force."""
+    from leadml.review import rollback as roll_back
+
+    done = roll_back(history, by=by, because=because, to=to)
+    if json:
+        print_json(done.to_dict())
+    else:
+        print(done)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add these commands to the tree."""
+    for command in (review, sign, rollback):
+        app.command()(command)
