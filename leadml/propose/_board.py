@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadml.propose._dials import Dial, build_dials
+from leadml.definitions import Criterion
+from leadml.propose._dials import Dial, build_added_dials, build_dials
 from leadml.propose._rules import Patterns, count_changes, evaluate_rule, find_patterns
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class ClassBoard:
 
     def addresses(self, edit: Edit) -> tuple[str, ...]:
         """Return the addresses an edit touches."""
-        return tuple(change.address for change in self.changes(edit))
+        turned = tuple(self.dials[dial].address for dial, _ in edit.turns)
+        return turned if edit.variant < 0 else (*turned, self.variants[edit.variant][0].address)
 
     def changes(self, edit: Edit) -> tuple[Change, ...]:
         """Return an edit as changes of the definition."""
@@ -159,12 +161,19 @@ def build_board(
             places.append((None, handed, np.ones(n, bool)))
         else:
             dials = build_dials(definition, lead_class.rule, leads, sample=sample, as_of=as_of)
-            patterns = find_patterns({dial.address: dial.bits() for dial in dials}, n)
+            added = build_added_dials(definition, lead_class.rule, leads, sample=sample)
+            rule = _with_room(lead_class.rule, added)
+            dials += added
+            patterns = find_patterns(
+                {dial.address: dial.bits() for dial in dials if not dial.group},
+                n,
+                always=tuple(dial.address for dial in added),
+            )
             board = ClassBoard(
                 name=lead_class.name,
-                rule=lead_class.rule,
+                rule=rule,
                 dials=dials,
-                variants=tuple(count_changes(lead_class.rule)),
+                variants=tuple(count_changes(rule)),
                 patterns=patterns,
                 effect=np.zeros(n, np.int8),
             )
@@ -178,3 +187,11 @@ def build_board(
             found[number] = replace(found[number], effect=effect.astype(np.int8))
         after = np.where(inside, handed, after)
     return Board(classes=tuple(found), handed_over=after)
+
+
+def _with_room(rule: Group, added: tuple[Dial, ...]) -> Group:
+    """Return an all-of rule with a place for each criterion that may be added; everybody meets them."""
+    if not added:
+        return rule
+    room = tuple(Criterion(address=dial.address, attribute=None, operator=None, text="") for dial in added)
+    return replace(rule, members=(*rule.members, *room), k=len(rule.members) + len(room))

@@ -95,7 +95,7 @@ def confirm_candidates(
             passed = any(other.status == "proposed" for other in tested)
             status = "also passed" if passed else "proposed"
         weighed = replace(weighed, status=status, reason=refusal or _passed(change, status))
-        tested.append(weighed if refusal else complete_change(review, confirmed, weighed))
+        tested.append(complete_change(review, confirmed, weighed) if status == "proposed" else weighed)
     return tuple(tested)
 
 

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
     from leadml.definitions import Attribute, Definition, Group
 
-__all__ = ["Alternative", "Dial", "build_dials", "make_steps", "rate_roundness"]
+__all__ = ["Alternative", "Dial", "build_added_dials", "build_dials", "make_steps", "rate_roundness"]
+
+Operator = Literal["<", "<=", ">", ">=", "not in"]
 
 Direction = Literal["tighter", "looser", "other"]
 _ORDERED = frozenset({"<", "<=", ">", ">="})
+_AT_LEAST_AT_MOST: tuple[Operator, Operator] = (">=", "<=")
 _MAX_STEPS = 40
 _MAX_LEVELS = 60
 
@@ -71,6 +74,8 @@ class Dial:
         The bin of every lead.
     fixed : str
         Why there is no alternative, if there is none.
+    group : str
+        Of a criterion that is not written yet: the group it would be added to.
     """
 
     address: str
@@ -79,10 +84,13 @@ class Dial:
     passes: NDArray[np.bool_]
     codes: NDArray[np.uint16]
     fixed: str = ""
+    group: str = ""
 
     def change(self, number: int) -> Change:
         """Return alternative `number` (1 is the first) as a change of the definition."""
         chosen = self.alternatives[number - 1]
+        if self.group:
+            return Change(address=self.group, kind="added", written="", proposed=chosen.proposed)
         return Change(address=self.address, kind=chosen.kind, written=self.written, proposed=chosen.proposed)
 
     def bits(self, number: int = 0) -> NDArray[np.bool_]:
@@ -119,6 +127,83 @@ def build_dials(
     return tuple(
         _build_dial(definition, criterion, droppable, drop_means, leads, sample, as_of)
         for criterion, droppable, drop_means in _walk(rule)
+    )
+
+
+def build_added_dials(
+    definition: Definition,
+    rule: Group,
+    leads: pd.DataFrame,
+    *,
+    sample: NDArray[np.bool_],
+) -> tuple[Dial, ...]:
+    """Build a dial for each attribute that is declared but that the class does not use.
+
+    Only an all-of rule can ask for one thing more. What is known only after the handoff is left out.
+
+    Returns
+    -------
+    tuple of Dial
+        Written: everybody passes.
+    """
+    if rule.kind != "all_of":
+        return ()
+    used = {criterion.attribute for criterion, _, _ in _walk(rule)}
+    return tuple(
+        dial
+        for attribute in definition.attributes
+        if attribute.name not in used and attribute.known_at != "after" and attribute.name in leads.columns
+        for dial in (_added_dial(attribute, rule, leads, sample),)
+        if dial is not None
+    )
+
+
+def _added_dial(
+    attribute: Attribute, rule: Group, leads: pd.DataFrame, sample: NDArray[np.bool_]
+) -> Dial | None:
+    name = attribute.name
+    column = leads[name]
+    tests: list[tuple[Operator, tuple[Decimal | str, ...]]] = []
+    if attribute.is_numeric and attribute.age_of is None:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        steps = attribute.steps or make_steps(values[sample], integer=attribute.type == "integer")
+        tests = [(operator, (step,)) for operator in _AT_LEAST_AT_MOST for step in steps]
+    elif attribute.type == "ordinal":
+        values = _ranks(attribute, leads)
+        tests = [(">=", (level,)) for level in attribute.levels[1:]]
+    elif attribute.type == "category" and attribute.levels:
+        values = _positions(attribute.levels, column)
+        tests = [("not in", (level,)) for level in attribute.levels]
+    if not tests:
+        return None
+    address = f"{rule.address}.{name}"
+    criteria = [
+        replace(criterion, text=format_criterion(criterion))
+        for criterion in (
+            Criterion(address=address, attribute=name, operator=operator, values=wanted, text="")
+            for operator, wanted in tests
+        )
+    ]
+    codes, table = _tabulate(criteria, attribute, values)
+    table = np.vstack([np.ones(table.shape[1], bool), table])
+    codes, table = _merge_bins(codes, table)
+    alternatives = tuple(
+        Alternative(
+            kind="added",
+            proposed=criterion.text,
+            roundness=0
+            if attribute.steps or not isinstance(criterion.values[0], Decimal)  # noqa: PD011
+            else rate_roundness(criterion.values[0]),  # noqa: PD011
+        )
+        for criterion in criteria
+    )
+    return Dial(
+        address=address,
+        written="",
+        alternatives=alternatives,
+        passes=table,
+        codes=codes,
+        group=rule.address,
     )
 
 

@@ -129,67 +129,75 @@ def _frequencies(review: Review, confirmed: Confirmation, rows: Places, word: st
     return lines or [f"of the leads {word} too few have a verdict or an outcome to say"]
 
 
-def _coarsen(review: Review, rows: Places) -> pd.DataFrame:
+def _coarsen(review: Review, rows: Places) -> dict[str, pd.Categorical]:
     """Turn the definition's attributes into a few words each: bands of numbers, levels, known or not."""
-    frame = review.table.frame.iloc[rows]
-    words = {
-        attribute.name: _bands(attribute, frame[attribute.name])
+    frame = review.table.frame
+    return {
+        attribute.name: _bands(attribute, frame[attribute.name].iloc[rows])
         for attribute in review.definition.attributes
         if attribute.name in frame.columns and attribute.type != "date" and attribute.age_of is None
     }
-    return pd.DataFrame(words, index=np.arange(len(frame)))
 
 
-def _bands(attribute: Attribute, column: pd.Series[Any]) -> pd.Series[Any]:
+def _bands(attribute: Attribute, column: pd.Series[Any]) -> pd.Categorical:
     name = attribute.name
     missing = column.isna().to_numpy()
     if attribute.type == "boolean":
-        yes = column.astype("boolean").fillna(False).to_numpy(bool)  # noqa: FBT003
-        found = np.where(yes, name, f"not {name}")
+        words = [f"not {name}", name]
+        codes = column.astype("boolean").fillna(value=False).to_numpy(bool).astype(np.int64)
     elif attribute.is_numeric:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         steps = attribute.steps or make_steps(values)[::4]
-        edges = np.array([float(step) for step in steps])
         texts = [f"{step.normalize():f}" for step in steps]
-        names = [f"{name} below {texts[0]}" if texts else name]
-        names += [f"{name} {low} to {high}" for low, high in pairwise(texts)]
-        names += [f"{name} from {texts[-1]}"] if texts else []
-        found = np.array(names, dtype=object)[np.searchsorted(edges, values, side="right") % len(names)]
+        words = [f"{name} below {texts[0]}" if texts else name]
+        words += [f"{name} {low} to {high}" for low, high in pairwise(texts)]
+        words += [f"{name} from {texts[-1]}"] if texts else []
+        codes = np.searchsorted(np.array([float(step) for step in steps]), values, side="right")
     else:
-        found = np.array([f"{name} {text}" for text in column.astype("string").fillna("")], dtype=object)
-    return pd.Series(np.where(missing, f"{name} not known", found.astype(object)), dtype=object)
+        coded = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
+        words = [f"{name} {level}" for level in coded.cat.categories]
+        codes = coded.cat.codes.to_numpy().astype(np.int64)
+    words.append(f"{name} not known")
+    return pd.Categorical.from_codes(np.where(missing, len(words) - 1, codes), words)  # type: ignore[call-overload, no-any-return]
 
 
-def _segments(coarse: pd.DataFrame, rows: Places) -> tuple[str, ...]:
+def _segments(coarse: dict[str, pd.Categorical], rows: Places) -> tuple[str, ...]:
     """Name the kinds of leads that move more than their share of all leads of the window."""
     if len(rows) < 20:
         return ()
     found = []
-    for name in coarse.columns:
-        everyone = coarse[name].to_numpy().astype(str)
-        values, counts = np.unique(everyone[rows], return_counts=True)
-        for value, count in zip(values, counts, strict=True):
-            share, usual = count / len(rows), float((everyone == value).mean())
-            if count >= _HIDDEN_BELOW and share >= 0.2 and share > 1.2 * usual:
-                words = f"{value}: {format_rate(share)} of the leads that move, {format_rate(usual)} of all"
-                found.append((share - usual, words))
+    for words in coarse.values():
+        n = len(words.categories)
+        moved = np.bincount(words.codes[rows], minlength=n)
+        usual = np.bincount(words.codes, minlength=n) / len(words)
+        for place in np.flatnonzero((moved >= _HIDDEN_BELOW) & (moved >= 0.2 * len(rows))).tolist():
+            share = moved[place] / len(rows)
+            if share > 1.2 * usual[place]:
+                text = f"{words.categories[place]}: {format_rate(share)} of the leads that move"
+                found.append((share - usual[place], f"{text}, {format_rate(usual[place])} of all"))
     found.sort(key=lambda entry: (-round(entry[0], 9), entry[1]))
     return tuple(words for _, words in found[:_MOST_SEGMENTS])
 
 
-def _profiles(coarse: pd.DataFrame, rows: Places) -> tuple[str, ...]:
+def _profiles(coarse: dict[str, pd.Categorical], rows: Places) -> tuple[str, ...]:
     """Name the most frequent combinations of the attributes that vary least among the leads that move."""
-    if len(rows) < _HIDDEN_BELOW or coarse.shape[1] == 0:
+    if len(rows) < _HIDDEN_BELOW or not coarse:
         return ()
-    moved = coarse.iloc[rows].astype(str)
-    steady = sorted(moved.columns, key=lambda name: (moved[name].nunique(), name))[:3]
-    together = [", ".join(row) for row in moved[steady].to_numpy().astype(str)]
-    values, counts = np.unique(together, return_counts=True)
-    ranked = sorted(zip(counts.tolist(), values.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
-    return tuple(
-        f"{words} ({format_count(n)} of {format_count(len(rows))})"
-        for n, words in ranked[:_MOST_PROFILES]
+    spread = {name: len(np.unique(words.codes[rows])) for name, words in coarse.items()}
+    steady = sorted(coarse, key=lambda name: (spread[name], name))[:3]
+    patterns, counts = np.unique(
+        np.column_stack([coarse[name].codes[rows] for name in steady]), axis=0, return_counts=True
+    )
+    ranked = sorted(
+        (
+            -int(n),
+            ", ".join(coarse[name].categories[int(code)] for name, code in zip(steady, row, strict=True)),
+        )
+        for n, row in zip(counts, patterns, strict=True)
         if n >= _HIDDEN_BELOW
+    )
+    return tuple(
+        f"{words} ({format_count(-n)} of {format_count(len(rows))})" for n, words in ranked[:_MOST_PROFILES]
     )
 
 

@@ -17,7 +17,7 @@ from leadml.propose._goal import Goal, Stakes
 from leadml.propose._keep import explain_kept
 from leadml.propose._pick import Ranking, pick_candidates, rank_edits
 from leadml.propose._registration import Registration
-from leadml.propose._result import Exploration, JudgedChange, ProposalSet
+from leadml.propose._result import Exploration, JudgedChange, ProposalSet, name_change
 from leadml.propose._review import (
     Confirmation,
     ConfirmWith,
@@ -239,9 +239,9 @@ def _registration(
         changes = review.board.classes[found.edits[position].board].changes(found.edits[position])
         candidates.append(
             {
-                "criterion": " + ".join(change.address for change in changes),
+                "criterion": " + ".join(name_change(change) for change in changes),
                 "kind": " + ".join(change.kind for change in changes),
-                "written": " + ".join(change.written for change in changes),
+                "written": " + ".join(change.written or "(nothing)" for change in changes),
                 "proposed": " + ".join(change.proposed or "(dropped)" for change in changes),
             }
         )

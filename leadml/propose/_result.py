@@ -128,7 +128,7 @@ class JudgedChange:
     @property
     def criterion(self) -> str:
         """Addresses of the criteria that change, joined by `` + ``."""
-        return " + ".join(change.address for change in self.changes)
+        return " + ".join(name_change(change) for change in self.changes)
 
     @property
     def kind(self) -> str:
@@ -138,7 +138,7 @@ class JudgedChange:
     @property
     def written(self) -> str:
         """What is written today, joined by `` + ``."""
-        return " + ".join(_words(change, change.written) for change in self.changes)
+        return " + ".join(_words(change, change.written or "(nothing)") for change in self.changes)
 
     @property
     def proposed(self) -> str:
@@ -182,6 +182,13 @@ class JudgedChange:
             ],
             "explanation": None if self.explanation is None else self.explanation.to_dict(),
         }
+
+
+def name_change(change: Change) -> str:
+    """Return the address of the criterion that a change leaves behind (an added one has none yet)."""
+    if change.kind != "added" or change.proposed is None:
+        return change.address
+    return f"{change.address}.{change.proposed.removeprefix('not ').split()[0]}"
 
 
 def _words(change: Change, text: str) -> str:

@@ -52,11 +52,14 @@ class Patterns:
         Of the criteria.
     rows : ndarray of bool of shape (n_patterns, n_criteria)
     index : ndarray of int of shape (n_leads,)
+    always : tuple of str
+        Of criteria that everybody meets: those that are not written yet.
     """
 
     addresses: tuple[str, ...]
     rows: Bits
     index: NDArray[np.int32]
+    always: tuple[str, ...] = ()
 
     def values(self, rule: Group, forced: Mapping[str, bool] | None = None) -> Bits:
         """Evaluate a rule on every pattern, some criteria forced."""
@@ -66,6 +69,8 @@ class Patterns:
             else self.rows[:, place]
             for place, address in enumerate(self.addresses)
         }
+        for address in self.always:
+            bits[address] = np.full(len(self.rows), forced.get(address, True) if forced else True)
         return evaluate_rule(rule, bits)
 
     def kinds(self, rule: Group, left: str, right: str | None) -> NDArray[np.int8]:
@@ -77,8 +82,8 @@ class Patterns:
         return _KIND[states]
 
 
-def find_patterns(bits: Mapping[str, Bits], n_leads: int) -> Patterns:
-    """Reduce pass bits to the patterns that occur."""
+def find_patterns(bits: Mapping[str, Bits], n_leads: int, *, always: tuple[str, ...] = ()) -> Patterns:
+    """Reduce pass bits to the patterns that occur; `always` names criteria that everybody meets."""
     addresses = tuple(bits)
     mask = np.zeros(n_leads, np.int64)
     for place, address in enumerate(addresses):
@@ -90,7 +95,7 @@ def find_patterns(bits: Mapping[str, Bits], n_leads: int) -> Patterns:
         present, inverse = np.unique(mask, return_inverse=True)
         index = inverse.astype(np.int32)
     rows = (present[:, None] >> np.arange(len(addresses))) & 1
-    return Patterns(addresses=addresses, rows=rows.astype(bool), index=index)
+    return Patterns(addresses=addresses, rows=rows.astype(bool), index=index, always=always)
 
 
 def count_changes(rule: Group) -> Iterator[tuple[Change, Group]]:
