@@ -327,6 +327,8 @@ def _tagged(event: object) -> bool:
 
 def _scalar(event: object, where: str, error: type[LeadmlError]) -> ScalarNode:
     value: str = event.value  # type: ignore[attr-defined]
+    if event.style == ">":  # type: ignore[attr-defined]
+        value = value.replace("\a", "")  # ruamel marks where a folded text was folded
     if len(value) > MAX_SCALAR:
         raise error(f"{where}: a text of {len(value):,} characters; at most {MAX_SCALAR:,} are allowed.")
     if any(unicodedata.category(char) in _INVISIBLE and char not in "\t\n" for char in value):
