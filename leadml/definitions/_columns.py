@@ -164,7 +164,8 @@ def _read_numbers(_: Attribute, column: pd.Series) -> Numbers:
     if column.dtype == np.float64:
         return Numbers(column.to_numpy())
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
+        levels = _read_numbers(_, pd.Series(column.cat.categories)).data
+        return Numbers(np.append(levels, np.nan)[column.cat.codes.to_numpy()])
     if not (pd.api.types.is_numeric_dtype(column.dtype) or column.isna().all()):
         kinds = {type(value) for value in column.dropna()} if column.dtype == object else {str}
         if any(issubclass(kind, str | bytes | bool | np.bool_) for kind in kinds):

@@ -31,7 +31,7 @@ _IN = re.compile(rf"{_NAME}\s+(?P<no>not\s+)?in\s*\[(?P<items>.*)\]", re.IGNOREC
 _COMPARE = re.compile(rf"{_NAME}\s*(?P<operator><=|>=|!=|<>|==|=<|=>|≤|≥|≠|<|>|=)\s*(?P<value>.*)", re.DOTALL)
 _SYMBOL = re.compile(r"<|>|=|≤|≥|≠")
 _MISSPELT = {"==": "=", "=<": "<=", "=>": ">=", "≤": "<=", "≥": ">=", "≠": "!=", "<>": "!="}
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 _ORDERED = frozenset({"<", "<=", ">", ">=", "between"})
 
 _NO_ATTRIBUTE = Fault(
@@ -247,7 +247,7 @@ def _number_hint(text: str, attribute: Attribute) -> str:
     digits = text.replace(",", "").replace("_", "").replace(" ", "").strip("$€£%+")
     if _NUMBER.fullmatch(digits):
         return f"Write {digits}."
-    if (match := re.fullmatch(r"(\d+(?:\.\d+)?)[kK]", digits)) is not None:
+    if (match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)[kK]", digits)) is not None:
         return f"Write {format_value(Decimal(match[1]) * 1000)}."
     return f"Write a plain decimal number, for example `{_example(attribute)}`."
 
@@ -255,8 +255,6 @@ def _number_hint(text: str, attribute: Attribute) -> str:
 def read_number(text: str) -> Decimal | None:
     """Return the decimal a text writes, or None if it is not a plain number of at most 15 digits."""
     if _NUMBER.fullmatch(text) is None or sum(char.isdigit() for char in text) > MAX_DIGITS:
-        return None
-    if not text.isascii():
         return None
     return Decimal(text)
 

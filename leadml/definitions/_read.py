@@ -25,6 +25,7 @@ from leadml.definitions._definition import (
     points_scale,
 )
 from leadml.definitions._grammar import IDENTIFIER, RESERVED, read_criterion, read_number
+from leadml.definitions._lookalikes import find_lookalikes, find_mixed_words
 from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def _read(top: MappingNode, text: str, source: str) -> tuple[Definition, dict[st
     problems = Problems(source=source, error=DefinitionError)
     reader = _Reader(problems)
     problems.keys(top, "definition", _TOP, required=("name", "version", "classes"))
+    for scalar, word in find_mixed_words(top):
+        problems.add(scalar, f"{word!r} mixes letters of two scripts that look alike. Type it again.")
     attributes = _read_attributes(reader, top.get("attributes"))
     reader.attributes = {attribute.name: attribute for attribute in attributes}
     points = _read_points(reader, top.get("points"))
@@ -318,6 +321,8 @@ def _check_levels(
             reader.problems.add(
                 node, f"{what}.levels: level {level!r} is empty or stands there {count} times."
             )
+    for first, second in find_lookalikes(levels):
+        reader.problems.add(node, f"{what}.levels: {first!r} and {second!r} look the same. Keep one.")
 
 
 def _read_range(reader: _Reader, node: Node | None, what: str) -> tuple[Decimal | None, Decimal | None]:
@@ -440,6 +445,8 @@ def _read_classes(reader: _Reader, node: Node | None) -> tuple[LeadClass, ...]:
                 line=mapping.line,
             )
         )
+    for first, second in find_lookalikes(item.name for item in classes):
+        problems.add(node, f"classes: the names {first!r} and {second!r} look the same. Rename one.")
     return tuple(classes)
 
 

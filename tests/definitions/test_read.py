@@ -82,6 +82,11 @@ def test_everything_in_a_definition_is_read_as_written():
     assert definition.text == TEXT
 
 
+def test_a_meaning_may_be_folded_over_lines():
+    text = TEXT.replace("meaning: Soon.", "meaning: >-\n      Decides soon and\n      has a budget.")
+    assert parse_definition(text).classes[0].meaning == "Decides soon and has a budget."
+
+
 def test_equal_texts_are_equal_definitions():
     assert parse_definition(TEXT) == parse_definition(TEXT)
     assert parse_definition(TEXT) != parse_definition(TEXT.replace("months <= 6", "months <= 7"))
@@ -217,6 +222,13 @@ HOSTILE = {
     "escaped bidi": TEXT.replace("meaning: Soon.", 'meaning: "\\u202eSoon."'),
     "null byte": TEXT.replace("Soon.", "So\0on."),
     "surrogate": TEXT.replace("Soon.", "So\ud800on."),
+    "two scripts in a word": TEXT.replace("months <= 6", "mоnths <= 6"),
+    "levels that look alike": TEXT.replace("[NO, 012", "[NO, ΝΟ, 012"),
+    "classes that look alike": TEXT.replace("name: cold", "name: һоt".replace("t", "т")).replace(
+        "[hot]", "[hot]"
+    ),
+    "classes wide": TEXT.replace("name: cold", "name: ｈｏｔ"),
+    "wide digits": TEXT.replace("points: 40", "points: ４０"),
     "deep": TEXT.replace("any_of: [demo]", "any_of: " + "[" * 3000 + "]" * 3000),
     "deep groups": TEXT.replace("- any_of: [demo]", "- " + "{all_of: [" * 60 + "demo" + "]}" * 60),
     "megabyte of nesting": "a: " + "[" * 1_000_000,
@@ -238,7 +250,7 @@ def test_a_hostile_file_is_refused_at_once_with_a_clear_message(name):
     start = time.process_time()
     with pytest.raises(DefinitionError, match=r"d\.yaml"):
         parse_definition(HOSTILE[name], source="d.yaml")
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < (1 if sys.gettrace() is None else 5)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):

@@ -253,3 +253,117 @@ def test_the_last_number_of_a_version_counts_up(version, following):
 def test_a_version_without_a_number_is_refused():
     with pytest.raises(DefinitionError, match="expected a number"):
         next_version("draft")
+
+
+COMMENTED = """\
+# a
+name: t   # b
+# c
+version: 2026.1 # d
+attributes: # e
+  n: {type: integer, unit: people} # f
+  # g
+  m: {type: number, unit: months} # h
+  o: {type: ordinal, levels: [a, b, c]} # i
+classes: # j
+  # k
+  - name: hot # l
+    # m
+    all_of: # n
+      # o
+      - n >= 10 # p
+      # q
+      - any_of: # r
+          # s
+          - m <= 6 # t
+          - "o >= b" # u # not the end
+
+          # v
+          - 'o in [a, c]' # w
+      # x
+      - at_least: 2 # y
+        of: [ # z
+          n <= 100, # aa
+          m >= 1 , # bb
+          n != 50 # cc
+        ] # dd
+  # ee
+  - name: cold # ff
+    otherwise: true # gg
+# hh
+handoff: [hot] # ii
+# jj
+"""
+THRESHOLDS = {
+    "hot.n": "n >= 20",
+    "hot.m": "m <= 9",
+    "hot.o": "o >= c",
+    "hot.o#2": "o in [b]",
+    "hot.n#2": "n <= 200",
+    "hot.m#2": "m >= 2",
+    "hot.n#3": "n != 60",
+}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("address", THRESHOLDS)
+@pytest.mark.parametrize("kind", ["threshold", "dropped"])
+def test_no_comment_is_lost_in_a_file_full_of_comments(newline, address, kind):
+    text = COMMENTED.replace("\n", newline)
+    proposed = THRESHOLDS[address] if kind == "threshold" else None
+    new = apply(Change(address=address, kind=kind, written="", proposed=proposed), text=text)
+    for number, line in enumerate(text.splitlines()):
+        comment = line[line.index("#") :] if "#" in line else ""
+        assert comment in new.text, (number, comment)
+    if kind == "threshold":
+        moved = [line for line in diff(text, new.text) if line.startswith("+")]
+        assert len(moved) == 2
+        assert new.criterion(address).values == parse_definition(new.text).criterion(address).values
+    else:
+        assert len(new.criteria()) == len(parse_definition(text).criteria()) - 1
+
+
+@pytest.mark.parametrize(
+    ("address", "text"), [("hot", "m <= 24"), ("hot.any_of", "n >= 500"), ("hot.at_least", "o = b")]
+)
+def test_an_added_criterion_stands_at_the_end_of_its_group(address, text):
+    new = apply(Change(address=address, kind="added", written="", proposed=text), text=COMMENTED)
+    assert text in [criterion.text for criterion in new.criteria()]
+    assert [line for line in diff(COMMENTED, new.text) if line.startswith("-")][1:] in (
+        [],
+        ["-          n != 50 # cc"],
+    )
+
+
+def test_groups_with_comments_can_go_and_their_comments_stay():
+    new = apply(Change(address="hot.any_of", kind="dropped", written=""), text=COMMENTED)
+    for comment in "rstuvw":
+        assert f"# {comment}" in new.text
+    again = apply_changes(new, [Change(address="hot.at_least", kind="dropped", written="")])
+    for comment in ("# y", "# z", "# aa", "# bb", "# cc", "# dd"):
+        assert comment in again.text
+
+
+def test_a_text_in_a_block_scalar_is_replaced_whole():
+    text = "name: t\nversion: '1'\nattributes: {n: {type: integer, unit: people}}\nclasses:\n  - name: hot\n    all_of:\n      - >-\n        n >=\n        10\n      - n <= 90\n"
+    new = apply(Change(address="hot.n", kind="threshold", written="", proposed="n >= 20"), text=text)
+    assert [criterion.text for criterion in new.criteria()] == ["n >= 20", "n <= 90"]
+    assert new.version == "2"
+
+
+def test_a_level_with_quotes_is_written_so_that_it_is_read_again():
+    text = "name: t\nversion: 1\nattributes: {c: {type: category}}\nclasses: [{name: hot, all_of: [c = a, c is known]}]\n"
+    proposed = 'c in ["it\'s, or", a]'
+    new = apply(Change(address="hot.c", kind="level_added", written="", proposed=proposed), text=text)
+    assert new.criterion("hot.c").values == ("it's, or", "a")
+
+
+def test_what_cannot_be_written_is_said_with_its_place(monkeypatch):
+    monkeypatch.setattr("leadml.definitions._write._candidates", lambda *_: iter(["name: [", COMMENTED]))
+    with pytest.raises(DefinitionError, match=r":16:9: change of 'hot.n' to 'n >= 20' cannot be written"):
+        apply(Change(address="hot.n", kind="threshold", written="", proposed="n >= 20"), text=COMMENTED)
+
+
+def test_a_version_that_cannot_be_written_is_refused():
+    with pytest.raises(DefinitionError, match=r"version '.*' cannot be written"):
+        apply_changes(parse_definition(COMMENTED), [], version="\u200b")
