@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.optimize import isotonic_regression
+from scipy.stats import norm
 
-from leadml.metrics import calibration_line, compute_logit, expit, fit_logistic, log_losses
+from leadml.metrics import (
+    calibration_line,
+    compare_segments,
+    compute_logit,
+    expit,
+    fit_logistic,
+    log_losses,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from leadml.metrics import CalibrationLine
 
 __all__ = ["Calibration", "choose_calibration", "fit_calibration"]
 
@@ -19,6 +29,7 @@ Method = Literal["none", "intercept", "platt", "beta", "spline", "venn_abers", "
 
 _DECIMALS = 9
 _GRID_POINTS = 201
+_ERROR_RATE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +81,9 @@ class Calibration:
         return expit(a * np.log(clipped) - b * np.log1p(-clipped) + c)
 
 
-def choose_calibration(y_true: ArrayLike, y_prob: ArrayLike) -> Calibration:
+def choose_calibration(
+    y_true: ArrayLike, y_prob: ArrayLike, *, stretches: ArrayLike | None = None
+) -> Calibration:
     """Choose and fit a calibration, or none if the probabilities do not ask for one.
 
     Slope and intercept are tested first; if they do not differ from 1 and 0 (two-sided 5 %) nothing is
@@ -78,12 +91,19 @@ def choose_calibration(y_true: ArrayLike, y_prob: ArrayLike) -> Calibration:
     logit, up to 500 beta, above that the simplest within one standard error of the best cross-validated log
     loss among Platt, beta, spline and Venn-ABERS, above 10,000 isotonic too.
 
+    With `stretches` the probabilities come from models of different age, each judged on the stretch after
+    it, and the model to be calibrated has since been fitted on all of them. Its level is then right as far as
+    these leads can tell, and only the shape is calibrated: each stretch is put right on average first, and
+    the calibration, fitted without the latest stretch, has to make the log loss of that stretch better.
+
     Parameters
     ----------
     y_true : array-like of shape (n_leads,)
         0 or 1, from leads later than those the model was fitted on, in order of time.
     y_prob : array-like of shape (n_leads,)
         The model's probabilities.
+    stretches : array-like of int of shape (n_leads,), optional
+        Number of the stretch of time of each lead, ascending.
 
     Returns
     -------
@@ -96,33 +116,68 @@ def choose_calibration(y_true: ArrayLike, y_prob: ArrayLike) -> Calibration:
     """
     y = np.asarray(y_true, dtype=np.float64)
     p = np.asarray(y_prob, dtype=np.float64)
+    number = None if stretches is None else np.asarray(stretches)
+    if number is not None and y.size:
+        found = compare_segments(y, p, number)
+        offset = dict(zip(found.segment, found.offset.tolist(), strict=True))
+        p = expit(compute_logit(p) + np.asarray([offset[str(name)] for name in number]))
     line = calibration_line(y, p)
+    facts: dict[str, Any] = {"method": "none", "n": line.n, "n_positive": line.n_positive}
     rare = min(line.n_positive, line.n - line.n_positive)
     if rare < 10:
-        return Calibration(method="none", reason="fewer than 10 leads of one class in the calibration slice")
-    if line.p_value >= 0.05:
-        return Calibration(
-            method="none",
-            n=line.n,
-            n_positive=line.n_positive,
-            reason=f"slope {line.slope:.2f} and intercept {line.intercept:+.2f} need no change "
-            f"(p = {line.p_value:.2g})",
-        )
-    why = f"slope {line.slope:.2f}, intercept {line.intercept:+.2f} (p = {line.p_value:.1g})"
-    if rare < 50 or np.isnan(line.slope):
-        return fit_calibration(y, p, method="intercept", reason=f"{why}; {rare} of the rarer class")
-    if line.slope <= 0:
-        # The score orders leads the wrong way round in the slice: only its level can be repaired.
-        return fit_calibration(y, p, method="platt", reason=f"{why}; the score did not order the slice")
-    if rare < 100:
-        return fit_calibration(y, p, method="platt", reason=f"{why}; {rare} of the rarer class")
+        return Calibration(reason="fewer than 10 leads of one class in the calibration slice", **facts)
+    p_value = line.p_value if number is None else slope_test(line)
+    if p_value >= _ERROR_RATE:
+        told = f"slope {line.slope:.2f} and intercept {line.intercept:+.2f} need"
+        return Calibration(reason=f"{told} no change (p = {p_value:.2g})", **facts)
+    why = f"slope {line.slope:.2f}, intercept {line.intercept:+.2f} (p = {p_value:.1g})"
+    method, how = _method(y, p, rare=rare, slope=line.slope)
+    if number is not None:
+        if method == "intercept":
+            return Calibration(reason=f"{why}; {how}, too few for more than the level", **facts)
+        worse = _worse_in_time(y, p, method, earlier=number < number.max())
+        if worse:
+            return Calibration(reason=f"{why}; {worse}", **facts)
+    return fit_calibration(y, p, method=method, reason=f"{why}; {how}")
+
+
+def slope_test(line: CalibrationLine) -> float:
+    """Two-sided normal p-value of a slope of 1 from its 95 % interval."""
+    if np.isnan(line.slope):
+        return 1.0
+    error = (line.slope_high - line.slope_low) / (2 * 1.959963984540054)
+    return float(2 * norm.sf(abs(line.slope - 1) / error))
+
+
+def _worse_in_time(
+    y: NDArray[np.float64], p: NDArray[np.float64], method: Method, *, earlier: NDArray[np.bool_]
+) -> str:
+    """Say why a calibration learnt on the earlier stretches does not help the latest; "" if it does."""
+    if not 0 < y[earlier].sum() < earlier.sum():
+        return ""
+    fitted = fit_calibration(y[earlier], p[earlier], method=method)
+    after = float(log_losses(y[~earlier], fitted.calibrate(p[~earlier])).mean())
+    before = float(log_losses(y[~earlier], p[~earlier]).mean())
+    if after < before:
+        return ""
+    return (
+        f"but {method} learnt before the latest stretch made it worse ({after:.4f} instead of {before:.4f})"
+    )
+
+
+def _method(y: NDArray[np.float64], p: NDArray[np.float64], *, rare: int, slope: float) -> tuple[Method, str]:
+    """Choose the method by the number of the rarer outcome."""
+    found = f"{rare} of the rarer class"
+    if rare < 50 or np.isnan(slope):
+        return "intercept", found
+    if slope <= 0:
+        return "platt", "the score did not order the slice"
     if rare <= 500:
-        return fit_calibration(y, p, method="beta", reason=f"{why}; {rare} of the rarer class")
+        return ("platt" if rare < 100 else "beta"), found
     methods: list[Method] = ["platt", "beta", "spline", "venn_abers"]
     if rare > 10_000:
         methods.append("isotonic")
-    chosen = _cross_validate(y, p, methods)
-    return fit_calibration(y, p, method=chosen, reason=f"{why}; best of {len(methods)} by cross-validation")
+    return _cross_validate(y, p, methods), f"best of {len(methods)} by cross-validation"
 
 
 def _cross_validate(y: NDArray[np.float64], p: NDArray[np.float64], methods: list[Method]) -> Method:

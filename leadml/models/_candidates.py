@@ -40,11 +40,14 @@ class Candidate:
         Gives the unfitted pipeline.
     takes_groups : bool
         Whether it can be adjusted for who decided.
+    ignores : tuple of str
+        Attributes that it leaves out.
     """
 
     name: str
     build: Callable[[], Pipeline]
     takes_groups: bool = False
+    ignores: tuple[str, ...] = ()
 
     def fit(
         self, X: pd.DataFrame, y: NDArray[np.float64], groups: NDArray[np.int64] | None = None
@@ -68,12 +71,15 @@ class Choice:
         Positions of the later leads, in order of time.
     y_prob : ndarray of float
         What the chosen candidate said of them before it saw them.
+    stretches : ndarray of int
+        Number of the origin after which each of them stands.
     """
 
     name: str
     table: pd.DataFrame
     rows: NDArray[np.int64]
     y_prob: NDArray[np.float64]
+    stretches: NDArray[np.int64]
 
 
 def list_candidates(
@@ -98,15 +104,18 @@ def list_candidates(
     if unknown:
         raise ValueError(f"extras: expected 'ebm', got {unknown[0]!r}.")
     directions = [feature.direction for feature in features]
+    kinds = tuple(_code_kind(feature) for feature in features)
+    long = tuple(feature.name for feature in features if feature.long)
 
-    def logistic(penalty: float) -> Callable[[], Pipeline]:
-        kinds = tuple(_code_kind(feature) for feature in features)
-        return lambda: _pipeline(features, SplineLogisticClassifier(kinds=kinds, penalty=penalty))
+    def logistic(name: str, penalty: float, ignore: tuple[str, ...]) -> Candidate:
+        def build() -> Pipeline:
+            return _pipeline(features, SplineLogisticClassifier(kinds=kinds, penalty=penalty), ignore)
 
-    def boosting(monotone: Sequence[int] | None) -> Callable[[], Pipeline]:
-        return lambda: _pipeline(
-            features,
-            HistGradientBoostingClassifier(
+        return Candidate(name=name, build=build, takes_groups=True, ignores=ignore)
+
+    def boosting(name: str, monotone: Sequence[int] | None, ignore: tuple[str, ...]) -> Candidate:
+        def build() -> Pipeline:
+            model = HistGradientBoostingClassifier(
                 learning_rate=0.08,
                 max_iter=80,
                 max_leaf_nodes=8,
@@ -116,21 +125,27 @@ def list_candidates(
                 early_stopping=False,
                 monotonic_cst=list(monotone) if monotone is not None else None,
                 random_state=random_state,
-            ),
-        )
+            )
+            return _pipeline(features, model, ignore)
+
+        return Candidate(name=name, build=build, ignores=ignore)
 
     found = [
-        Candidate(name="logistic, strongly shrunk", build=logistic(30.0), takes_groups=True),
-        Candidate(name="logistic", build=logistic(3.0), takes_groups=True),
+        logistic("logistic, strongly shrunk", 30.0, long),
+        logistic("logistic", 3.0, long),
     ]
     if any(directions):
-        found.append(Candidate(name="boosting, monotone as the definition says", build=boosting(directions)))
-    found.append(Candidate(name="boosting", build=boosting(None)))
+        found.append(boosting("boosting, monotone as the definition says", directions, long))
+    found.append(boosting("boosting", None, long))
+    if long:
+        found.append(logistic("logistic, strongly shrunk, with long lists", 30.0, ()))
+        found.append(boosting("boosting, with long lists", None, ()))
     if "ebm" in extras:
         found.append(
             Candidate(
                 name="explainable boosting machine",
-                build=lambda: _pipeline(features, EbmClassifier(random_state=random_state)),
+                build=lambda: _pipeline(features, EbmClassifier(random_state=random_state), long),
+                ignores=long,
             )
         )
     return tuple(found)
@@ -140,10 +155,11 @@ def _code_kind(feature: Feature) -> str:
     return "number" if feature.kind == "age" else feature.kind
 
 
-def _pipeline(features: Sequence[Feature], model: Any) -> Pipeline:
+def _pipeline(features: Sequence[Feature], model: Any, ignore: tuple[str, ...]) -> Pipeline:
     encoder = LeadEncoder(
         kinds={feature.name: _code_kind(feature) for feature in features},
         levels={feature.name: list(feature.levels) for feature in features if feature.levels},
+        ignore=ignore,
     )
     return Pipeline([("encode", encoder), ("model", model)])
 
@@ -271,7 +287,7 @@ def choose_candidate(
                 "chosen": [i == 0 for i in range(len(candidates))],
             }
         )
-        return Choice(name=candidates[0].name, table=table, rows=rows, y_prob=np.zeros(0))
+        return Choice(name=candidates[0].name, table=table, rows=rows, y_prob=np.zeros(0), stretches=rows)
     losses = np.stack([log_losses(y[rows], p) for p in predicted])
     mean = losses.mean(axis=1)
     best = int(np.argmin(mean))
@@ -287,4 +303,10 @@ def choose_candidate(
             "chosen": [i == chosen for i in range(len(candidates))],
         }
     )
-    return Choice(name=candidates[chosen].name, table=table.round(10), rows=rows, y_prob=predicted[chosen])
+    return Choice(
+        name=candidates[chosen].name,
+        table=table.round(10),
+        rows=rows,
+        y_prob=predicted[chosen],
+        stretches=np.repeat(np.arange(len(later_rows)), [part.size for part in later_rows]),
+    )

@@ -40,6 +40,8 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         Levels of ordinals, lowest first. A value that is not among them is missing.
     min_count : int, default 20
         Leads that a level needs for a code of its own.
+    ignore : sequence of str, default ()
+        Columns that are expected but say nothing: they are 0 for everybody.
 
     Attributes
     ----------
@@ -66,10 +68,12 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         kinds: Mapping[str, str] | None = None,
         levels: Mapping[str, Sequence[str]] | None = None,
         min_count: int = 20,
+        ignore: Sequence[str] = (),
     ) -> None:
         self.kinds = kinds
         self.levels = levels
         self.min_count = min_count
+        self.ignore = ignore
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> LeadEncoder:
         """Learn the levels and their codes.
@@ -104,7 +108,10 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
             self.levels_.append(declared)
             self.other_.append(other)
         self.empty_ = [False] * len(self.kinds_)
-        self.empty_ = [bool(np.isnan(column).all()) for column in self._encode(frame).T]
+        self.empty_ = [
+            name in self.ignore or bool(np.isnan(column).all())
+            for name, column in zip(frame.columns, self._encode(frame).T, strict=True)
+        ]
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:

@@ -32,6 +32,8 @@ _KINDS: dict[str, Kind] = {
 }
 _MAX_LEVELS = 50
 _MAX_UNIQUE_SHARE = 0.2
+_COMMON = 20
+_MIN_COMMON_SHARE = 0.7
 _MIN_LEVELS_OF_TEXT = 15  # below this many distinct values a category is no free text, however few the leads
 
 
@@ -49,12 +51,15 @@ class Feature:
         Of an ordinal, lowest first.
     direction : {-1, 0, 1}
         Whether the definition says that more is better (1), worse (-1) or neither (0).
+    long : bool
+        A category with more than 50 levels: it has to prove itself against the models without it.
     """
 
     name: str
     kind: Kind
     levels: tuple[str, ...] = ()
     direction: int = 0
+    long: bool = False
 
 
 def find_directions(definition: Definition | None) -> dict[str, int]:
@@ -141,7 +146,13 @@ def choose_features(
         if kind == "ordinal" and not levels:
             levels = _levels_of(values)
         features.append(
-            Feature(name=column.name, kind=kind, levels=levels, direction=directions.get(column.name, 0))
+            Feature(
+                name=column.name,
+                kind=kind,
+                levels=levels,
+                direction=directions.get(column.name, 0),
+                long=kind == "category" and int(values.nunique()) > _MAX_LEVELS,
+            )
         )
     return tuple(features), tuple(notices)
 
@@ -154,7 +165,14 @@ def _unusable(values: pd.Series, *, kind: str, declared: bool) -> str:
         return "constant in the training part, not a feature"
     if kind == "category" and not declared and distinct >= _MIN_LEVELS_OF_TEXT:
         if distinct > _MAX_LEVELS:
-            return f"{distinct:,} distinct values, more than {_MAX_LEVELS}: free text is not a feature"
+            count = values.value_counts()
+            share = float(count[count >= _COMMON].sum()) / n
+            if share >= _MIN_COMMON_SHARE:
+                return ""  # a long list, but most leads have one of its common levels; the rest is "other"
+            return (
+                f"{distinct:,} distinct values, only {share:.0%} of the leads have one that {_COMMON} leads "
+                "share: free text is not a feature"
+            )
         if distinct > _MAX_UNIQUE_SHARE * n:
             return f"{distinct:,} distinct values in {n:,} leads: free text is not a feature"
     return ""

@@ -126,9 +126,16 @@ def train_model(
     choice = choose_candidate(
         candidates, X, y, t0=np.nan_to_num(time[train], nan=-np.inf), step=report.step, groups=groups
     )
-    calibrator = choose_calibration(y[choice.rows], choice.y_prob)
+    calibrator = choose_calibration(y[choice.rows], choice.y_prob, stretches=choice.stretches)
     report.step(f"{choice.name}, all earlier leads")
-    pipeline = next(c for c in candidates if c.name == choice.name).fit(X, y, groups)
+    chosen = next(candidate for candidate in candidates if candidate.name == choice.name)
+    if 0 < len(chosen.ignores) < len(features):
+        notices += tuple(f"{name}: a long list that does not help on later leads." for name in chosen.ignores)
+        features = tuple(feature for feature in features if feature.name not in chosen.ignores)
+        everything = everything[[feature.name for feature in features]]
+        candidates = list_candidates(features, random_state=random_state, extras=extras)
+        chosen = next(candidate for candidate in candidates if candidate.name == choice.name)
+    pipeline = chosen.fit(everything.iloc[train], y, groups)
 
     raw = pipeline.predict_proba(everything.iloc[test])[:, 1] if test.size else np.zeros(0)
     predictors = {

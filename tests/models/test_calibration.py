@@ -86,3 +86,44 @@ def test_few_distinct_scores_still_give_a_curve():
     y = np.array([0, 1] * 30)
     for method in METHODS:
         assert np.isfinite(fit_calibration(y, np.full(60, 0.2), method=method).calibrate([0.2, 0.5])).all()
+
+
+def _rolling(n, *, slope, levels, seed=0):
+    """Give predictions of models of different age: each stretch has its own level and one common slope."""
+    rng = np.random.default_rng(seed)
+    stretch = np.repeat(np.arange(len(levels)), n)
+    logit = -1.5 + rng.normal(size=stretch.size)
+    truth = expit(-1.5 + slope * (logit + 1.5) + np.asarray(levels)[stretch])
+    return (rng.random(stretch.size) < truth).astype(float), expit(logit), stretch
+
+
+def test_levels_that_differ_between_stretches_ask_for_no_calibration():
+    changed = 0
+    for seed in range(30):
+        y, p, stretch = _rolling(800, slope=1.0, levels=(0.0, 0.8, 1.6), seed=seed)
+        changed += choose_calibration(y, p, stretches=stretch).method != "none"
+        assert choose_calibration(y, p).method != "none"
+    assert changed <= 4
+
+
+def test_the_shape_is_calibrated_and_the_level_kept():
+    y, p, stretch = _rolling(800, slope=0.5, levels=(0.0, 0.8, 1.6))
+    fitted = choose_calibration(y, p, stretches=stretch)
+    assert fitted.method != "none"
+    spread = np.ptp(np.log(fitted.calibrate([0.1, 0.4]) / (1 - fitted.calibrate([0.1, 0.4]))))
+    assert spread == pytest.approx(0.5 * np.ptp(np.log([0.1 / 0.9, 0.4 / 0.6])), rel=0.25)
+
+
+def test_a_correction_that_the_latest_stretch_refutes_is_not_made():
+    y, p, stretch = _rolling(1500, slope=0.4, levels=(0.0, 0.0, 0.0))
+    late_y, late_p, _ = _rolling(1500, slope=1.6, levels=(0.0,), seed=1)
+    y, p, stretch = np.r_[y, late_y], np.r_[p, late_p], np.r_[stretch, np.full(1500, 3)]
+    fitted = choose_calibration(y, p, stretches=stretch)
+    assert fitted.method == "none"
+    assert "made it worse" in fitted.reason
+
+
+def test_with_stretches_few_wins_change_nothing():
+    y, p, stretch = _rolling(60, slope=0.0, levels=(0.0, 0.0, 0.0))
+    fitted = choose_calibration(y, p, stretches=stretch)
+    assert fitted.method == "none"

@@ -260,3 +260,45 @@ def test_results_show_themselves(trained):
     assert {"metric", "value"} == set(model.evaluation.to_frame().columns)
     assert model.plot() is not None
     plt.close("all")
+
+
+def test_a_long_list_has_to_prove_itself(make_world):
+    table, targets, split, definition = make_world(3000)
+    rng = np.random.default_rng(0)
+    page = rng.integers(0, 60, 3000)
+    noise = table.frame.assign(source=pd.Series([f"page {i}" for i in page], dtype="str"))
+    model = train_model(
+        SimpleNamespace(frame=noise, contract=table.contract),
+        targets,
+        target="won",
+        definition=definition,
+        split=split,
+    )
+    assert "source" not in [feature.name for feature in model.features]
+    assert "source: a long list that does not help on later leads." in model.notices
+    assert "long lists" not in model.candidate
+    won = (rng.random(3000) < np.where(page % 4 == 0, 0.8, 0.1)).astype(float)
+    model = train_model(
+        SimpleNamespace(frame=noise, contract=table.contract),
+        targets.assign(won=won),
+        target="won",
+        definition=definition,
+        split=split,
+    )
+    assert "long lists" in model.candidate
+    assert model.evaluation.metrics["auc_low"] > 0.75
+
+
+def test_a_long_list_alone_still_gives_a_model(make_world):
+    table, targets, split, _ = make_world(2000)
+    page = np.random.default_rng(0).integers(0, 60, 2000)
+    frame = table.frame[["lead_id", "created_on"]].assign(source=[f"page {i}" for i in page])
+    model = train_model(
+        SimpleNamespace(frame=frame, contract=table.contract),
+        targets,
+        target="won",
+        definition=None,
+        split=split,
+    )
+    assert [feature.name for feature in model.features] == ["source"]
+    assert not model.evaluation.predictive
