@@ -8,14 +8,12 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from leadml._yaml import MappingNode, Node, Problems, ScalarNode, parse_yaml, read_yaml, suggest
 from leadml.errors import ContractError
 from leadml.leads._dates import check_format, has_zone, is_zone
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from leadml.leads._presets import merge_preset
 
 __all__ = ["FAMILIES", "Column", "Contract", "Table", "load_contract", "parse_contract"]
 
@@ -86,8 +84,8 @@ _ROLE_TYPES = {
 _VERDICTS = ("accepted", "rejected", "pending")
 _OUTCOMES = ("won", "lost", "open")
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-_TOP_KEYS = ("name", "meaning", "tables", "columns", "windows", "quarantine_limit")
-_TABLE_KEYS = ("path", "format", "delimiter", "encoding", "quote", "sheet", "join")
+_TOP_KEYS = ("name", "meaning", "extends", "drop", "tables", "columns", "windows", "quarantine_limit")
+_TABLE_KEYS = ("path", "format", "delimiter", "encoding", "quote", "sheet", "join", "deleted", "merged")
 _COLUMN_KEYS = (
     "from",
     "role",
@@ -110,6 +108,11 @@ _COLUMN_KEYS = (
     "true",
     "false",
     "zone",
+    "only_if",
+    "rejected_only_if",
+    "lost_only_if",
+    "queues",
+    "optional",
     "known_at",
     "unit",
     "dimension",
@@ -123,6 +126,9 @@ _ONLY_FOR_ROLE = {
     "lost": ("outcome",),
     "open": ("outcome",),
     "otherwise": ("verdict", "outcome"),
+    "rejected_only_if": ("verdict",),
+    "lost_only_if": ("outcome",),
+    "queues": ("rep",),
     "families": ("reason",),
 }
 _ONLY_FOR_TYPE = {
@@ -136,6 +142,7 @@ _ONLY_FOR_TYPE = {
     "true": ("boolean",),
     "false": ("boolean",),
 }
+_Value = TypeVar("_Value", str, None)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DAYS = {"day": 1.0, "days": 1.0, "week": 7.0, "weeks": 7.0, "month": 30.4375, "months": 30.4375}
 
@@ -157,6 +164,9 @@ class Table:
         The declared dialect of a CSV file; an empty `quote` means that quotes have no meaning.
     sheet : str or None
         Sheet of a workbook, table of a DuckDB file.
+    marks : tuple of (str, str, tuple of str)
+        ``deleted`` or ``merged``, the column that says so, and its words for it. A deleted record is
+        quarantined, a merged one counts as a duplicate.
     join : tuple of (str, str, str) or None
         ``(left table, left column, column of this table)``.
     line : int
@@ -170,6 +180,7 @@ class Table:
     quote: str = '"'
     encoding: str = "utf-8"
     sheet: str | None = None
+    marks: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     join: tuple[str, str, str] | None = None
     line: int = 0
 
@@ -197,6 +208,13 @@ class Column:
     values : tuple of (str, tuple of str)
         For a verdict ``accepted``, ``rejected``, ``pending`` and for an outcome ``won``, ``lost``, ``open``,
         each with the export's words for it.
+    only_if : tuple of (str or None, str, tuple of str)
+        A value counts only where another column of the table has one of these words; with a verdict or
+        outcome in front, only that one depends on it.
+    queues : tuple of str
+        Owners that are queues, not people (``00G*``).
+    optional : bool
+        Whether the export may lack the column.
     zone : str or None
         Time zone of local times; they are read as UTC.
     otherwise : str or None
@@ -223,6 +241,9 @@ class Column:
     true: tuple[str, ...] = ()
     false: tuple[str, ...] = ()
     zone: str | None = None
+    only_if: tuple[tuple[str | None, str, tuple[str, ...]], ...] = ()
+    queues: tuple[str, ...] = ()
+    optional: bool = False
     known_at: str | None = None
     unit: str | None = None
     dimension: str | None = None
@@ -355,6 +376,7 @@ def parse_contract(text: str, *, source: str = "<text>", folder: Path | str = ".
 
 def _read_contract(top: MappingNode, text: str, *, source: str, folder: Path) -> Contract:
     problems = Problems(source=source, error=ContractError)
+    top = merge_preset(top, problems)
     problems.keys(top, "contract", _TOP_KEYS, ("name", "tables", "columns"))
     name = problems.text(top.get("name"), "name") or ""
     tables = _tables(top.get("tables"), problems)
@@ -421,6 +443,10 @@ def _table(key: ScalarNode, body: MappingNode, problems: Problems, *, first: boo
         quote=quote,
         encoding=_encoding(body.get("encoding"), what, problems),
         sheet=problems.text(body.get("sheet"), f"{what}.sheet"),
+        marks=(
+            *_conditions("deleted", body.get("deleted"), f"{what}.deleted", problems),
+            *_conditions("merged", body.get("merged"), f"{what}.merged", problems),
+        ),
         join=_join(body.get("join"), key.text, problems, first=first),
         line=key.line,
     )
@@ -530,6 +556,13 @@ def _column(
         suffixes=_suffixes(body.get("suffixes"), what, problems),
         true=_distinct(body.get("true"), f"{what}.true", problems),
         false=_distinct(body.get("false"), f"{what}.false", problems),
+        only_if=(
+            *_conditions(None, body.get("only_if"), f"{what}.only_if", problems),
+            *_conditions("rejected", body.get("rejected_only_if"), f"{what}.rejected_only_if", problems),
+            *_conditions("lost", body.get("lost_only_if"), f"{what}.lost_only_if", problems),
+        ),
+        queues=problems.texts(body.get("queues"), f"{what}.queues"),
+        optional=problems.choice(body.get("optional"), f"{what}.optional", ("true", "false")) == "true",
         zone=_zone(body.get("zone"), what, problems),
         known_at=problems.choice(body.get("known_at"), f"{what}.known_at", KNOWN_AT),
         unit=problems.text(body.get("unit"), f"{what}.unit"),
@@ -695,6 +728,16 @@ def _date_formats(node: Node | None, what: str, kind: str, problems: Problems) -
     return formats
 
 
+def _conditions(
+    value: _Value, node: Node | None, what: str, problems: Problems
+) -> tuple[tuple[_Value, str, tuple[str, ...]], ...]:
+    body = problems.mapping(node, what)
+    return tuple(
+        (value, key.text, problems.texts(entry, f"{what}.{key.text}"))
+        for key, entry in (body.items if body is not None else ())
+    )
+
+
 def _zone(node: Node | None, what: str, problems: Problems) -> str | None:
     text = problems.text(node, f"{what}.zone")
     if text is not None and not is_zone(text):
@@ -751,6 +794,12 @@ def _limit(node: Node | None, problems: Problems) -> float:
     return limit
 
 
-def words_by_value(column: Column) -> Mapping[str, tuple[str, ...]]:
-    """Return the export's words for each verdict or outcome."""
-    return dict(column.values)
+def extra_sources(contract: Contract, table: Table) -> list[str]:
+    """Return the columns of a table that are read only for what they say about others."""
+    conditions = [
+        name
+        for column in contract.columns
+        if column.table == table.name and column.role != "personal"
+        for _, name, _ in column.only_if
+    ]
+    return [*(name for _, name, _ in table.marks), *conditions]

@@ -131,6 +131,7 @@ def ingest_leads(
             open_leads(contract, leads=leads, columns="all") as stream,
         ):
             write = _write_csv if target.suffix == ".csv" else _write_parquet
+            contract = stream.contract
             write(temporary, contract, tally.watch(contract, iter(stream), progress))
             _refuse_over_limit(contract, tally, stream.table.name)
     except QuarantineError as error:
@@ -225,12 +226,13 @@ def _write_parquet(path: Path, contract: Contract, frames: Iterator[pd.DataFrame
     first = next(frames)  # has no rows, but every column with its type
     schema = pa.schema([field for column in _columns(contract) for field in _fields(pa, column)])
     plain = {name: "str" for name in first if first[name].dtype == "category"}
-    described = pa.Schema.from_pandas(first.astype(plain), preserve_index=False)
+    naive = {str(name): _storable(first[name]) for name in first if name not in plain}
+    described = pa.Schema.from_pandas(first.astype(plain).assign(**naive), preserve_index=False)
     schema = schema.with_metadata(described.metadata)
     with pq.ParquetWriter(path, schema) as writer:
         for frame in frames:
             columns = [
-                pa.array(_storable(frame[name]), type=schema.field(name).type, from_pandas=True)
+                pa.array(_storable(frame[name]), from_pandas=True).cast(schema.field(name).type)
                 for name in schema.names
             ]
             writer.write_table(pa.table(columns, schema=schema))
@@ -252,4 +254,6 @@ def _fields(pa: Any, column: Column) -> list[Any]:
 
 
 def _storable(series: pd.Series[Any]) -> Any:
-    return series.astype(object).where(series.notna(), None) if series.dtype == "category" else series
+    if series.dtype == "category":
+        return series.astype(object).where(series.notna(), None)
+    return series.dt.tz_convert(None) if getattr(series.dtype, "tz", None) is not None else series

@@ -15,9 +15,11 @@ import pandas as pd
 from leadml._files import compute_sha256
 from leadml.errors import LeadsError, QuarantineError
 from leadml.leads._cells import TypedColumn, empty_series, level_series, type_column
+from leadml.leads._contract import extra_sources
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import has_zone
-from leadml.leads._sources import read_table, resolve_place
+from leadml.leads._presets import needs_header, settle_names
+from leadml.leads._sources import read_header, read_table, resolve_place
 from leadml.leads._table import LeadTable, Manifest, TableCount
 
 if TYPE_CHECKING:
@@ -84,6 +86,16 @@ def read_leads(
             for name, path in paths.items()
             if name == contract.tables[0].name or not isinstance(path, Path) or path.exists()
         }
+    contract, left_out = settle_names(
+        contract,
+        {
+            table.name: read_header(table, paths[table.name])
+            for table in contract.tables
+            if table.name in paths
+        }
+        if needs_header(contract)
+        else {},
+    )
     reads = {
         table.name: _read_typed(contract, table, paths[table.name], lenient=need == "attributes")
         for table in contract.tables
@@ -101,6 +113,7 @@ def read_leads(
     frame, notices = _assemble(contract, reads, places, len(kept))
     unlisted = {name: words for read in reads.values() for name, words in read.unlisted.items()}
     notices = [
+        *left_out,
         *(note for read in reads.values() for note in (*read.raw.notices, *read.notices)),
         *unlisted_notices(contract, unlisted),
         *join_notices,
@@ -160,7 +173,7 @@ def _read_typed(contract: Contract, table: Table, path: Path | str, *, lenient: 
     keys = [
         other.join[1] for other in contract.tables if other.join is not None and other.join[0] == table.name
     ]
-    wanted = [column.source for column in columns] + keys
+    wanted = [column.source for column in columns] + keys + extra_sources(contract, table)
     optional: list[str] = []
     if lenient:
         optional = [column.source for column in columns if column.role in _LABEL_ROLES] + keys
@@ -168,6 +181,7 @@ def _read_typed(contract: Contract, table: Table, path: Path | str, *, lenient: 
         wanted.append(table.join[2])
     raw = read_table(table, path, wanted=wanted, optional=optional)
     read = _TypedTable(table, raw, {}, np.ones(len(raw.lines), dtype=bool))
+    mark_rows(read)
     for column in columns:
         if column.source in raw.absent:
             read.typed[column.name] = empty_series(column, len(raw.lines))
@@ -177,7 +191,7 @@ def _read_typed(contract: Contract, table: Table, path: Path | str, *, lenient: 
 
 
 def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
-    texts = read.raw.columns[column.source]
+    texts = _conditional(column, read)
     declared = column
     if column.type == "date" and column.source in read.raw.formats:
         given = read.raw.formats[column.source]
@@ -194,14 +208,65 @@ def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
     return typed.series
 
 
+def mark_rows(read: _TypedTable) -> None:
+    """Take out records that the system itself marks as deleted or merged into another one."""
+    for rule, name, words in read.table.marks:
+        if name not in read.raw.columns:
+            continue
+        for row in np.flatnonzero(_says(read.raw.columns[name], words) & read.keep).tolist():
+            if rule == "merged":
+                read.keep[row] = False
+                read.n_duplicates += 1
+            else:
+                read.break_row(row, None, "deleted", None)
+
+
+def _conditional(column: Column, read: _TypedTable) -> Any:
+    """Return the texts of a column, empty where another column says that they do not count."""
+    texts = read.raw.columns[column.source]
+    meaning = {word.strip(): value for word, value in column.meaning_of().items()}
+    for value, name, words in column.only_if:
+        if name not in read.raw.columns:
+            continue
+        off = ~_says(read.raw.columns[name], words)
+        if value is not None:
+            off &= np.array([meaning.get(str(text).strip()) == value for text in texts], dtype=bool)
+        texts = _emptied(texts, off)
+    if column.queues:
+        texts = _emptied(texts, _says(texts, column.queues))
+    return texts
+
+
+def _emptied(texts: Any, where: Any) -> Any:
+    changed = texts.copy()
+    changed[where] = None
+    return changed
+
+
+def _says(texts: Any, words: tuple[str, ...]) -> Any:
+    """Say where a text is one of the words; ``*`` is any text, ``00G*`` any text that begins so."""
+    plain = {word.strip().casefold() for word in words}
+    starts = tuple(word[:-1] for word in plain if word.endswith("*") and len(word) > 1)
+    return np.array(
+        [
+            text is not None
+            and (known := str(text).strip().casefold()) != ""
+            and ("*" in plain or known in plain or (bool(starts) and known.startswith(starts)))
+            for text in texts
+        ],
+        dtype=bool,
+    )
+
+
 def _flag_words(column: Column, texts: np.ndarray[Any, np.dtype[np.object_]]) -> Any:
-    """Let a typed boolean or integer of a Parquet file mean the contract's words for it."""
-    words = {word.strip().casefold(): word for word in column.meaning_of()}
-    table = {}
+    """Let a flag mean the contract's word for it, however it is spelled: true, TRUE, True, or typed."""
+    meaning = column.meaning_of()
+    words = {word.strip().casefold(): word for word in meaning}
+    known: dict[str, str] = {}
     for value, others in (("true", ("1", "yes", "t")), ("false", ("0", "no", "f"))):
-        if value not in column.meaning_of():
-            table[value] = next((words[word] for word in (value, *others) if word in words), None)
-    known = {value: word for value, word in table.items() if word is not None}
+        word = next((words[each] for each in (value, *others) if each in words), None)
+        spellings = (value, value.capitalize(), value.upper())
+        known |= {each: word for each in spellings if word is not None and each not in meaning}
     if not known:
         return texts
     return np.array([known.get(text, text) if text is not None else None for text in texts], dtype=object)

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._contract import Contract, Table
 
-__all__ = ["RawTable", "is_database", "read_table", "resolve_place"]
+__all__ = ["RawTable", "is_database", "read_header", "read_table", "resolve_place"]
 
 LINE = "#line"  # `from: leads.#line`: the line itself names a lead in an export without ids
 _SQL = re.compile(r"(sqlite|postgres|mysql|mariadb|mssql|oracle|snowflake|bigquery|duckdb)[a-z0-9+]*://")
@@ -131,6 +131,50 @@ def read_table(
     return raw
 
 
+def read_header(table: Table, place: Path | str) -> list[str]:
+    """Return the column names of a table without reading its rows."""
+    if is_database(place):
+        from leadml.leads._database import open_database_table
+
+        with open_database_table(str(place), order_by="", batch_rows=1) as source:
+            return [str(column.name) for column in source.table.columns]
+    if isinstance(place, str) and "://" in place:
+        with _downloaded(table, place) as path:
+            return _file_header(table, path)
+    return _file_header(table, Path(place))
+
+
+def _file_header(table: Table, path: Path) -> list[str]:
+    found: list[str] = []
+    if table.format == "csv":
+        try:
+            with _opened(path) as stream:
+                reader = CsvReader(
+                    stream, delimiter=table.delimiter, quote=table.quote, encoding=table.encoding
+                )
+                return list(reader.header)
+        except (OSError, ValueError, EOFError, zlib.error):
+            return []  # reading it will say what is wrong
+
+    def find(header: list[str]) -> dict[str, int]:
+        found.extend(header)
+        return {}
+
+    if table.format == "excel":
+        from leadml.leads._workbook import read_sheet
+
+        read_sheet(table, path, find)
+    elif table.format == "parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with suppress(pa.ArrowException, OSError), pq.ParquetFile(path) as file:
+            found.extend(file.schema_arrow.names)
+    elif table.format == "duckdb":
+        found.extend(_duckdb_table(table, path).column_names)
+    return found
+
+
 def _read_file(table: Table, path: Path, wanted: list[str], optional: frozenset[str]) -> RawTable:
     try:
         if table.format == "parquet":
@@ -207,6 +251,10 @@ def _read_excel(table: Table, path: Path, wanted: list[str], optional: frozenset
 
 
 def _read_duckdb(table: Table, path: Path, wanted: list[str], optional: frozenset[str]) -> RawTable:
+    return _from_arrow(table, path, _duckdb_table(table, path), wanted, optional)
+
+
+def _duckdb_table(table: Table, path: Path) -> Any:
     try:
         import duckdb
     except ImportError as error:  # pragma: no cover - the extra is installed where this is tested
@@ -216,12 +264,11 @@ def _read_duckdb(table: Table, path: Path, wanted: list[str], optional: frozense
     quoted = '"' + (table.sheet or table.name).replace('"', '""') + '"'
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            data = connection.sql(f"SELECT * FROM {quoted}").to_arrow_table()
+            return connection.sql(f"SELECT * FROM {quoted}").to_arrow_table()
     except duckdb.Error as error:
         raise LeadsError(
             f"{path}: table {table.name!r}: the database cannot be read or has no such table."
         ) from error
-    return _from_arrow(table, path, data, wanted, optional)
 
 
 def _read_database(table: Table, address: str, wanted: list[str], optional: frozenset[str]) -> RawTable:

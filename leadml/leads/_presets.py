@@ -1,0 +1,193 @@
+"""Contracts for common systems that a file extends, and columns that go by several names."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from leadml._yaml import MappingNode, Node, Problems, ScalarNode, parse_yaml
+from leadml.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from leadml.leads._contract import Column, Contract, Table
+
+__all__ = ["PRESETS", "merge_preset", "needs_header", "read_preset", "settle_names"]
+
+PRESETS = ("dynamics", "hubspot", "marketo", "odoo", "pardot", "salesforce")
+_MERGED_BY_KEY = ("tables", "columns")
+
+
+def read_preset(name: str) -> str:
+    """Return the text of a shipped contract (`PRESETS`)."""
+    return resources.files("leadml.leads").joinpath("presets", f"{name}.yaml").read_text("utf-8")
+
+
+def merge_preset(top: MappingNode, problems: Problems) -> MappingNode:
+    """Return the contract with what it extends filled in.
+
+    A table's keys are added to the preset's; a column replaces the preset's of the same name; ``drop`` takes
+    columns out. Tables of the preset other than the first that are given no path are left out.
+    """
+    node = top.get("extends")
+    name = problems.choice(node, "extends", PRESETS)
+    if node is None or name not in PRESETS:
+        return top
+    base = parse_yaml(read_preset(name), source=f"{name} preset", what="contract", error=ContractError)
+    own = {key.text: (key, value) for key, value in top.items}
+    merged: list[tuple[ScalarNode, Node]] = []
+    for key, value in base.items:
+        mine = own.pop(key.text, None)
+        if mine is None:
+            merged.append((key, value))
+        elif (
+            key.text in _MERGED_BY_KEY and isinstance(mine[1], MappingNode) and isinstance(value, MappingNode)
+        ):
+            merged.append((mine[0], _merge(value, mine[1], deep=key.text == "tables")))
+        else:
+            merged.append(mine)
+    whole = dataclasses.replace(top, items=(*merged, *own.values()))
+    return _without(whole, problems)
+
+
+def _merge(base: MappingNode, own: MappingNode, *, deep: bool) -> MappingNode:
+    items: dict[str, tuple[ScalarNode, Node]] = {key.text: (key, value) for key, value in base.items}
+    for key, value in own.items:
+        old = items.get(key.text)
+        if deep and old is not None and isinstance(old[1], MappingNode) and isinstance(value, MappingNode):
+            items[key.text] = (key, _merge(old[1], value, deep=False))
+        else:
+            items[key.text] = (key, value)
+    return dataclasses.replace(own, items=tuple(items.values()))
+
+
+def _without(top: MappingNode, problems: Problems) -> MappingNode:
+    """Leave out dropped columns, tables without a path, and columns of those tables."""
+    tables, columns = top.get("tables"), top.get("columns")
+    if not isinstance(tables, MappingNode) or not isinstance(columns, MappingNode):
+        return top
+    dropped = problems.texts(top.get("drop"), "drop")
+    for word in dropped:
+        if columns.get(word) is None:
+            problems.add(top.get("drop"), f"drop: the preset has no column {word!r}.")
+    kept = [
+        (key, value)
+        for place, (key, value) in enumerate(tables.items)
+        if place == 0 or (isinstance(value, MappingNode) and value.get("path") is not None)
+    ]
+    gone = {key.text for key, _ in tables.items} - {key.text for key, _ in kept}
+    left = [
+        (key, value)
+        for key, value in columns.items
+        if key.text not in dropped and _table_of(value) not in gone
+    ]
+    changed = {
+        "tables": dataclasses.replace(tables, items=tuple(kept)),
+        "columns": dataclasses.replace(columns, items=tuple(left)),
+    }
+    return dataclasses.replace(
+        top, items=tuple((key, changed.get(key.text, value)) for key, value in top.items)
+    )
+
+
+def _table_of(node: Node) -> str:
+    place = node.get("from") if isinstance(node, MappingNode) else None
+    return place.text.partition(".")[0] if isinstance(place, ScalarNode) else ""
+
+
+# -- names in the header -----------------------------------------------------------------------------------
+
+
+def needs_header(contract: Contract) -> bool:
+    """Say whether the header decides what is read."""
+    names = [
+        name for column in contract.columns for name in (column.source, *(each[1] for each in column.only_if))
+    ]
+    names += [name for table in contract.tables for name in (table.join or ())[1:]]
+    marked = any(table.marks for table in contract.tables)
+    return marked or any("|" in name for name in names) or any(column.optional for column in contract.columns)
+
+
+def settle_names(contract: Contract, headers: Mapping[str, Sequence[str]]) -> tuple[Contract, list[str]]:
+    """Choose, for each column that goes by several names, the one that the header has.
+
+    Names are separated by ``|``; for them case, spaces, underscores and a leading ``property_`` do not
+    matter.
+    Optional columns that no name fits are left out and named in a notice.
+
+    Parameters
+    ----------
+    contract : Contract
+        As declared.
+    headers : Mapping of str to sequence of str
+        The header of each table that is there.
+
+    Returns
+    -------
+    (Contract, list of str)
+    """
+    tables = tuple(_settled_table(table, headers) for table in contract.tables)
+    columns, absent = [], []
+    for column in contract.columns:
+        header = headers.get(column.table)
+        if header is None:
+            columns.append(column)
+            continue
+        source = _settled(column.source, header)
+        conditions = tuple(
+            (value, _settled(name, header) or name.partition("|")[0], words)
+            for value, name, words in column.only_if
+        )
+        lacking = [name for _, name, _ in conditions if name not in header]
+        if column.optional and (source is None or lacking):
+            absent.append(column.name)
+            continue
+        columns.append(_renamed(column, source, conditions))
+    settled = dataclasses.replace(contract, tables=tables, columns=tuple(columns))
+    notices = [f"not in this export, left out: {', '.join(absent)}."] if absent else []
+    return settled, notices
+
+
+def _renamed(
+    column: Column, source: str | None, conditions: tuple[tuple[str | None, str, tuple[str, ...]], ...]
+) -> Column:
+    return dataclasses.replace(column, source=source or column.source.partition("|")[0], only_if=conditions)
+
+
+def _settled_table(table: Table, headers: Mapping[str, Sequence[str]]) -> Table:
+    header = headers.get(table.name)
+    if header is None:
+        return table
+    join = table.join
+    if join is not None:
+        left = _settled(join[1], headers.get(join[0], ())) or join[1].partition("|")[0]
+        join = (join[0], left, _settled(join[2], header) or join[2].partition("|")[0])
+    marks = tuple(
+        (rule, found, words)
+        for rule, name, words in table.marks
+        if (found := _settled(name, header)) is not None
+    )
+    return dataclasses.replace(table, join=join, marks=marks)
+
+
+def _settled(source: str, header: Sequence[str]) -> str | None:
+    if source in header:
+        return source
+    if "|" not in source:
+        return source if source == "#line" else None
+    plain: dict[str, str] = {}
+    for name in header:
+        plain.setdefault(_plain(name), name)
+    for name in source.split("|"):
+        if name in header:
+            return name
+        if _plain(name) in plain:
+            return plain[_plain(name)]
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold()).removeprefix("property")

@@ -1,0 +1,256 @@
+import csv
+
+import pandas as pd
+import pytest
+
+from leadml.errors import ContractError, LeadsError
+from leadml.leads import ingest_leads, parse_contract, read_leads
+from leadml.leads._presets import PRESETS, read_preset
+
+HEADERS = {
+    "salesforce": "dbt_salesforce_source__sf_lead_data.csv",
+    "hubspot": "dbt_hubspot_source__contact_data.csv",
+    "marketo": "dbt_marketo_source__marketo_lead_data.csv",
+    "pardot": "dbt_pardot_source__pardot_prospect_data.csv",
+}
+
+
+def extended(folder, preset, tables="leads: {path: leads.csv}", more=""):
+    text = f"name: mine\nextends: {preset}\ntables: {{{tables}}}\nquarantine_limit: 50%\n{more}"
+    return parse_contract(text, folder=folder)
+
+
+def write(path, header, *rows):
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def by_name(header, **values):
+    return [values.get(name, "") for name in header]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_extended(name, tmp_path):
+    contract = extended(tmp_path, name)
+    assert contract.column_by_role("id") is not None
+    assert contract.name == "mine"
+    assert "preset" not in read_preset(name)[:20]
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_preset_reads_a_file_with_the_real_header(name, tmp_path, shared_data):
+    with (shared_data / "crm_headers" / HEADERS[name]).open(encoding="utf-8") as stream:
+        header = next(csv.reader(stream))
+    rows = []
+    for number in range(30):
+        row = dict.fromkeys(header, "")
+        row |= {key: f"id{number}" for key in ("id", "hs_object_id") if key in row}
+        for key in ("created_date", "created_at", "property_createdate"):
+            if key in row:
+                zone = " +0000" if name == "pardot" else " +0000" if name == "salesforce" else ""
+                row[key] = f"2021-01-{1 + number % 28:02d} 10:00:00{zone}"
+        row |= {key: str(10 * number) for key in ("number_of_employees", "employees") if key in row}
+        row |= {key: "Web" for key in ("lead_source", "source") if key in row}
+        row |= {key: "true" if number % 2 else "false" for key in ("is_converted",) if key in row}
+        row |= {key: f"secret{number}@x.com" for key in header if "email" in key and "bounced" not in key}
+        row |= {"password": f"hunter{number}"} if "password" in row else {}
+        row |= {"is_deleted": "true" if number == 3 else "false"} if "is_deleted" in row else {}
+        row |= {"_fivetran_deleted": "TRUE" if number == 3 else "FALSE"} if "_fivetran_deleted" in row else {}
+        rows.append([row[key] for key in header])
+    write(tmp_path / "leads.csv", header, *rows)
+    more = "" if name != "hubspot" else "drop: [verdict]\n"
+    table = read_leads(extended(tmp_path, name, more=more))
+    deleted = 0 if name == "marketo" else 1
+    assert len(table) == 30 - deleted
+    assert table.quarantine["rule"].tolist() == ["deleted"] * deleted
+    shown = table.frame.to_csv() + repr(table) + " ".join(table.manifest.notices)
+    assert "hunter" not in shown
+    assert "secret" not in shown
+    if name == "salesforce":
+        assert set(table.frame["verdict"]) == {"accepted", "pending"}
+        assert table.frame["employees"].max() == 290
+        assert str(table.frame["created_at"].dt.tz) == "UTC"
+
+
+def test_salesforce_report_labels_are_read_and_flags_decide(tmp_path):
+    leads = [
+        "Lead ID",
+        "Create Date",
+        "Employees",
+        "Lead Source",
+        "Lead Status",
+        "Converted",
+        "Converted Date",
+    ]
+    leads += ["Lead Owner", "Opportunity ID", "Master Record ID", "Company / Account"]
+    write(
+        tmp_path / "leads.csv",
+        leads,
+        [
+            "00Q1",
+            "2021-01-05T10:00:00.000Z",
+            "1,200",
+            "Web",
+            "Closed - Converted",
+            "1",
+            "2021-01-09",
+            "005A",
+            "006A",
+            "",
+            "x",
+        ],
+        [
+            "00Q2",
+            "2021-01-06T10:00:00.000Z",
+            "",
+            "--None--",
+            "Closed - Converted",
+            "0",
+            "",
+            "00G9queue",
+            "",
+            "",
+            "x",
+        ],
+        ["00Q3", "2021-01-06T10:00:00.000Z", "7", "Web", "New", "0", "", "005A", "", "00Q1", "x"],
+        [
+            "00Q4",
+            "2021-01-07T10:00:00.000Z",
+            "9",
+            "Web",
+            "Qualified",
+            "1",
+            "2021-01-09",
+            "005B",
+            "006B",
+            "",
+            "x",
+        ],
+        [
+            "00Q5",
+            "2021-01-07T10:00:00.000Z",
+            "9",
+            "Web",
+            "Qualified",
+            "1",
+            "2021-01-09",
+            "005B",
+            "006C",
+            "",
+            "x",
+        ],
+    )
+    deals = ["Opportunity ID", "StageName", "IsWon", "IsClosed", "Close Date", "Amount"]
+    write(
+        tmp_path / "deals.csv",
+        deals,
+        ["006A", "Picked Up / Won", "true", "true", "2021-02-01", "12000"],
+        ["006B", "Alternative Quote", "false", "false", "2022-02-01", ""],
+        ["006C", "Closed Lost", "FALSE", "TRUE", "2021-03-01", ""],
+    )
+    contract = extended(tmp_path, "salesforce", "leads: {path: leads.csv}, opportunities: {path: deals.csv}")
+    table = read_leads(contract)
+    assert table.frame["lead_id"].tolist() == ["00Q1", "00Q2", "00Q4", "00Q5"]
+    assert table.frame["verdict"].tolist() == ["accepted", "pending", "accepted", "accepted"]
+    assert table.frame["outcome"].tolist() == ["won", "open", "open", "lost"]
+    assert table.frame["closed_on"].notna().tolist() == [True, False, False, True]
+    assert table.frame["rep"].notna().tolist() == [True, False, True, True]
+    assert table.frame["lead_source"].isna().tolist() == [False, True, False, False]
+    assert (table.manifest.read, table.manifest.kept, table.manifest.duplicates) == (5, 4, 1)
+    assert any(notice.startswith("not in this export, left out:") for notice in table.manifest.notices)
+    report = ingest_leads(contract, output=tmp_path / "out.parquet")
+    assert report.to_dict() == table.to_dict()
+    assert pd.read_parquet(tmp_path / "out.parquet")["outcome"].tolist() == table.frame["outcome"].tolist()
+
+
+def test_odoo_lost_leads_are_archived(tmp_path):
+    header = ["id", "create_date", "probability", "active", "lost_reason_id", "priority", "date_closed"]
+    write(
+        tmp_path / "leads.csv",
+        header,
+        ["1", "2021-01-05 10:00:00", "100", "True", "", "1", "2021-02-05 10:00:00"],
+        ["2", "2021-01-05 10:00:00", "0", "False", "Too expensive", "0", "2021-02-05 10:00:00"],
+        ["3", "2021-01-05 10:00:00", "0", "True", "", "2", ""],
+        ["4", "2021-01-05 10:00:00", "35.5", "True", "", "0", ""],
+    )
+    frame = read_leads(extended(tmp_path, "odoo")).frame
+    assert frame["outcome"].tolist() == ["won", "lost", "open", "open"]
+    assert frame["reason_family"].tolist()[1] == "after_contact"
+    assert frame["priority"].isna().tolist() == [False, True, False, True]
+
+
+def test_dynamics_booleans_are_inverted_and_defaults_are_missing(tmp_path):
+    header = ["leadid", "createdon", "statecode", "statuscode", "leadqualitycode", "confirminterest"]
+    header += ["purchasetimeframe", "budgetstatus", "decisionmaker", "merged"]
+    write(
+        tmp_path / "leads.csv",
+        header,
+        ["a", "2021-01-05T10:00:00Z", "1", "3", "1", "No", "0", "3", "1", "0"],
+        ["b", "2021-01-05T10:00:00Z", "2", "6", "2", "Yes", "4", "0", "0", "0"],
+        ["c", "2021-01-05T10:00:00Z", "0", "1", "3", "", "", "", "0", "0"],
+        ["d", "2021-01-05T10:00:00Z", "0", "1", "3", "", "", "", "0", "1"],
+    )
+    table = read_leads(extended(tmp_path, "dynamics"))
+    frame = table.frame
+    assert frame["verdict"].tolist() == ["accepted", "rejected", "pending"]
+    assert frame["confirmed_interest"].tolist()[:2] == [True, False]
+    assert frame["lead_quality"].isna().tolist() == [False, True, False]
+    assert frame["purchase_timeframe"].isna().tolist() == [False, True, True]
+    assert frame["reason_family"].isna().tolist() == [True, False, True]
+    assert frame["budget_status"].tolist()[0] == "3"
+    assert "decisionmaker" not in " ".join(column.source for column in table.contract.columns)
+    assert table.manifest.duplicates == 1
+
+
+def test_hubspot_ranges_are_ordered_levels(tmp_path):
+    header = ["Record ID", "Create Date", "numemployees", "lifecyclestage"]
+    write(
+        tmp_path / "leads.csv",
+        header,
+        ["1", "2021-01-05 10:00", "5-25", "salesqualifiedlead"],
+        ["2", "2021-01-05 10:00", "1000+", "lead"],
+    )
+    frame = read_leads(extended(tmp_path, "hubspot")).frame
+    assert frame["employees_range"].cat.ordered
+    assert frame["employees_range"].max() == "1000+"
+    assert frame["verdict"].tolist() == ["accepted", "pending"]
+
+
+def test_own_columns_replace_the_preset_s_and_drop_takes_them_out(tmp_path):
+    more = (
+        "drop: [rating, industry]\n"
+        "columns:\n"
+        "  verdict: {from: leads.Status, role: verdict, accepted: [Qualified], rejected: [Unqualified]}\n"
+        "  region: {from: leads.Region__c, role: attribute, type: category}\n"
+        "windows: {verdict: 20 days}\n"
+    )
+    contract = extended(tmp_path, "salesforce", more=more)
+    names = [column.name for column in contract.columns]
+    assert "region" in names
+    assert "rating" not in names
+    assert "outcome" not in names  # no path for opportunities: nothing of it is read
+    assert contract.column("verdict").source == "Status"
+    assert contract.windows_verdict == 20
+    write(
+        tmp_path / "leads.csv",
+        ["Id", "Status", "Region__c"],
+        ["1", "Qualified", "N"],
+        ["2", "Unqualified", "S"],
+    )
+    table = read_leads(contract)
+    assert table.frame["verdict"].tolist() == ["accepted", "rejected"]
+
+
+def test_a_column_that_is_needed_is_still_needed(tmp_path):
+    write(tmp_path / "leads.csv", ["Id", "Email"], ["1", "x"])
+    with pytest.raises(LeadsError, match="no column 'IsConverted' in the header"):
+        read_leads(extended(tmp_path, "salesforce"))
+
+
+def test_an_unknown_preset_is_refused(tmp_path):
+    with pytest.raises(ContractError, match=r"got 'salesforc'. Did you mean 'salesforce'\?"):
+        extended(tmp_path, "salesforc")
+    with pytest.raises(ContractError, match="the preset has no column 'ratin'"):
+        extended(tmp_path, "salesforce", more="drop: [ratin]\n")
