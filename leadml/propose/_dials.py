@@ -33,6 +33,8 @@ _ORDERED = frozenset({"<", "<=", ">", ">="})
 _AT_LEAST_AT_MOST: tuple[Operator, Operator] = (">=", "<=")
 _MAX_STEPS = 40
 _MAX_LEVELS = 60
+_TABLE_SIZE = 100_000
+_FEW_VALUES = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,10 +327,7 @@ def _tabulate(
     ranks = {level: position for position, level in enumerate(attribute.levels)}
     cuts = sorted({_as_number(value, ranks) for criterion in listed for value in criterion.values})  # noqa: PD011
     edges = np.array(cuts, np.float64)
-    below = np.searchsorted(edges, values, side="left")
-    at = np.searchsorted(edges, values, side="right")
-    missing = np.isnan(values)
-    codes = np.where(missing, 2 * len(edges) + 1, below + at).astype(np.uint16)
+    codes = _cut(values, edges)
     # One value for each bin: below the first cut, at it, between, …
     middle = (edges[:-1] + edges[1:]) / 2
     samples = np.empty(2 * len(edges) + 1)
@@ -337,6 +336,23 @@ def _tabulate(
     samples[2:-1:2] = middle
     table = np.array([[*_meets(criterion, samples, ranks), criterion.or_missing] for criterion in listed])
     return codes, table
+
+
+def _cut(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Number the bins: 2i + 1 at edge i, even numbers between and beyond, the last for missing values."""
+    missing = np.isnan(values)
+    last = 2 * len(edges) + 1
+    if values.size > _TABLE_SIZE and not missing.all():
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        if high - low < _TABLE_SIZE:
+            whole = np.where(missing, low, values)
+            offset = (whole - low).astype(np.int32)
+            if low.is_integer() and bool((offset + low == whole).all()):
+                # Few whole numbers: look each up instead of searching for it.
+                table = _cut(np.arange(low, high + 1), edges)
+                return np.where(missing, np.uint16(last), table[offset])
+    found = np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right")
+    return np.where(missing, last, found).astype(np.uint16)
 
 
 def _as_number(value: Decimal | str | bool, ranks: dict[str, int]) -> float:  # noqa: FBT001
@@ -461,8 +477,10 @@ def make_steps(values: NDArray[np.float64], *, integer: bool = False) -> tuple[D
     if not known.size:
         return ()
     low, high = (float(x) for x in np.quantile(known, [0.02, 0.98], method="inverted_cdf"))
-    if integer and high - low <= 24:
-        return tuple(Decimal(number) for number in range(int(np.ceil(low)), int(np.floor(high)) + 1))
+    if integer:
+        own = np.unique(known[(known >= low) & (known <= high)])
+        if len(own) <= _FEW_VALUES:
+            return tuple(Decimal(int(number)) for number in own) if len(own) > 1 else ()
     if high <= low:
         return ()
     found = set(_even(low, high)) | set(_sizes(low, high))

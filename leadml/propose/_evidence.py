@@ -109,11 +109,14 @@ class PairCounts:
         shape = (len(a), len(b), cells)
         if not self.counts[:, side].any():
             return np.zeros(shape)
-        part = self.counts[:, side].astype(np.float64)
-        found = _joint(part[AND], a, b)
+        part = self.counts[:, side]
+        found = np.zeros(shape)
+        if part[AND].any():
+            found += _joint(part[AND], a, b)
+        if part[OR].any():
+            found += part[OR].sum((0, 1)) - _joint(part[OR], 1 - a, 1 - b)
         found += (a @ part[LEFT].sum(1))[:, None, :]
         found += (b @ part[RIGHT].sum(0))[None, :, :]
-        found += part[OR].sum((0, 1)) - _joint(part[OR], 1 - a, 1 - b)
         found += part[EVERYBODY].sum((0, 1))
         return found
 
@@ -133,9 +136,12 @@ class PairCounts:
         )
 
 
-def _joint(part: Counts, a: Counts, b: Counts) -> Counts:
-    first = np.tensordot(a, part, axes=(1, 0))
-    return np.asarray(np.tensordot(first, b, axes=(1, 1)).transpose(0, 2, 1))
+def _joint(part: NDArray[np.int64], a: Counts, b: Counts) -> Counts:
+    """Count the leads that pass both, per cell: one matrix product each, cells without a lead skipped."""
+    found = np.zeros((len(a), len(b), part.shape[2]))
+    for cell in np.flatnonzero(part.any((0, 1))):
+        found[:, :, cell] = a @ part[:, :, cell].astype(np.float64) @ b.T
+    return found
 
 
 def count_pair(

@@ -118,8 +118,8 @@ def handed_over(definition, frame):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=4, deadline=None)
-@given(seed=st.integers(0, 10_000), n=st.integers(1, 120))
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 80))
 def test_search_equals_brute_force(rule, seed, n):
     definition, frame = parse(rule), draw(seed, n)
     rng = np.random.default_rng(seed + 1)
@@ -132,7 +132,8 @@ def test_search_equals_brute_force(rule, seed, n):
     found = search_edits(board, everyone, cells, max_changes=2)
     assert len(found.edits) == len(set(found.edits))
     now = handed_over(definition, frame)
-    for position, edit in enumerate(found.edits):
+    for position in rng.permutation(len(found.edits))[:250]:
+        edit = found.edits[position]
         revised = rewrite(definition, board.classes[edit.board].changes(edit))
         if revised is None:
             continue  # a group would be left without enough members, which cannot be written

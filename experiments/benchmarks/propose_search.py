@@ -1,0 +1,231 @@
+"""How fast the best change of at most two criteria is found: exact counts against what else one would use.
+
+Usage: python experiments/benchmarks/propose_search.py [--n-leads 100000 10000000] [--repeats 5]
+
+One world: eight criteria, all of them asked for, about fifty steps each; every lead has a label. leadml
+counts the evidence in one pass per pair of criteria and then reads every single change and pair off the
+counts, so the second part must not depend on the number of leads. Peers look for the same thing on the
+smallest number of leads in the same run: a loop over all pairs (timed on a sample of them), Optuna's TPE on
+the pairs, and scikit-learn's TunedThresholdClassifierCV, which tunes the cut of a score instead of a written
+threshold (it may use all eight attributes at once and gives no rule). CPU seconds, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pandas as pd
+
+from leadml.definitions import parse_definition
+from leadml.propose._board import Board, build_board
+from leadml.propose._evidence import Cells, count_pair, make_cells, search_edits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+N_CRITERIA, N_STEPS = 8, 50
+VALUE, COST = 1.0, 0.06
+NAMES = [f"a{number}" for number in range(N_CRITERIA)]
+
+
+@dataclass(frozen=True)
+class World:
+    """Leads, labels and the written definition."""
+
+    definition: Any
+    frame: pd.DataFrame
+    won: NDArray[np.bool_]
+
+
+def make_world(n_leads: int, seed: int = 0) -> World:
+    """Draw leads whose chance to win rises with three attributes."""
+    rng = np.random.default_rng(seed)
+    steps = ", ".join(str(number) for number in range(1, N_STEPS + 1))
+    lines = [f"  {name}: {{type: integer, unit: points, steps: [{steps}]}}" for name in NAMES]
+    rule = ", ".join(f"{name} >= 12" for name in NAMES)
+    definition = parse_definition(
+        "name: benchmark\nversion: 1\nattributes:\n"
+        + "\n".join(lines)
+        + f"\nclasses:\n  - name: hot\n    all_of: [{rule}]\n  - name: cold\n    otherwise: true\nhandoff: [hot]\n"  # noqa: E501
+    )
+    values = {name: rng.integers(0, N_STEPS + 2, n_leads, dtype=np.int16) for name in NAMES}
+    logit = -6.0 + 0.05 * values["a0"] + 0.04 * values["a1"] + 0.02 * values["a2"]
+    won = rng.random(n_leads) < 1 / (1 + np.exp(-logit))
+    return World(definition=definition, frame=pd.DataFrame(values), won=won)
+
+
+def seconds(action: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Return the median CPU seconds and the last result."""
+    times, result = [], None
+    for _ in range(repeats):
+        start = time.process_time()
+        result = action()
+        times.append(time.process_time() - start)
+    return statistics.median(times), result
+
+
+def pairs(n: int) -> list[tuple[int, int]]:
+    """Return the pairs of criteria."""
+    return list(itertools.combinations(range(n), 2))
+
+
+def best_exact(tables: list[Any], cells: Cells) -> tuple[float, int]:
+    """Read the best change off the counts; also the number of changes looked at."""
+    best, looked = -np.inf, 0
+    for table in tables:
+        gained, lost = table.moved()
+        gain = VALUE * (cells.yes(gained) - cells.yes(lost)) - COST * (
+            cells.labelled(gained) - cells.labelled(lost)
+        )
+        best = max(best, float(gain.max()))
+        looked += gain.size
+    return best, looked
+
+
+def time_leadml(world: World, repeats: int) -> dict[str, float]:
+    """Time the columns to codes, the pass and the search after it."""
+    n = len(world.frame)
+    everyone = np.ones(n, bool)
+    code_s, board = seconds(lambda: build_board(world.definition, world.frame, sample=everyone), 1)
+    cells = make_cells(np.where(world.won, 2, 1).astype(np.int8), np.zeros(n, np.int16), everyone, 1)
+    hot = board.classes[0]
+    rows = np.flatnonzero(hot.effect != 0)
+    used = pairs(N_CRITERIA)
+
+    def one_pass() -> list[Any]:
+        return [count_pair(hot, hot.rule, a, b, rows, cells) for a, b in used]
+
+    pass_s, tables = seconds(one_pass, max(1, min(repeats, 3 if n > 1_000_000 else repeats)))
+    search_s, (gain, looked) = seconds(lambda: best_exact(tables, cells), repeats)
+    read_s, _ = seconds(lambda: [world.frame[name].to_numpy().sum() for name in NAMES], repeats)
+    return {
+        "n_leads": n,
+        "read": read_s,
+        "columns to codes": code_s,
+        "pass": pass_s,
+        "search": search_s,
+        "definitions": looked,
+        "gain": gain,
+    }
+
+
+def value_of(board: Board, won: NDArray[np.bool_], turns: dict[int, int]) -> float:
+    """Compute the value of a definition the plain way: evaluate it on every lead."""
+    hot = board.classes[0]
+    passed = np.logical_and.reduce(
+        [dial.passes[turns.get(number, 0)][dial.codes] for number, dial in enumerate(hot.dials)]
+    )
+    return float(VALUE * won[passed].sum() - COST * passed.sum())
+
+
+def time_loop(world: World, board: Board, sample: int = 400) -> dict[str, Any]:
+    """Time a loop over all pairs of changes, on a sample of them."""
+    sizes = [len(dial.alternatives) + 1 for dial in board.classes[0].dials]
+    total = sum(sizes[a] * sizes[b] for a, b in pairs(N_CRITERIA))
+    rng = np.random.default_rng(1)
+    start = time.process_time()
+    for _ in range(sample):
+        a, b = pairs(N_CRITERIA)[rng.integers(len(pairs(N_CRITERIA)))]
+        value_of(board, world.won, {a: int(rng.integers(sizes[a])), b: int(rng.integers(sizes[b]))})
+    spent = time.process_time() - start
+    return {
+        "peer": f"loop over all pairs (from {sample} of {total:,})",
+        "s": spent * total / sample,
+        "share": 1.0,
+    }
+
+
+def time_optuna(world: World, board: Board, best: float, n_trials: int = 1000) -> dict[str, Any]:
+    """Time Optuna's TPE on the same changes."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    now = value_of(board, world.won, {})
+    sizes = [len(dial.alternatives) for dial in board.classes[0].dials]
+
+    def objective(trial: Any) -> float:
+        a, b = pairs(N_CRITERIA)[trial.suggest_int("pair", 0, len(pairs(N_CRITERIA)) - 1)]
+        turns = {a: trial.suggest_int(f"s{a}", 0, sizes[a]), b: trial.suggest_int(f"s{b}", 0, sizes[b])}
+        return value_of(board, world.won, turns) - now
+
+    start = time.process_time()
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    study.optimize(objective, n_trials=n_trials)
+    spent = time.process_time() - start
+    return {"peer": f"Optuna TPE, {n_trials:,} trials", "s": spent, "share": study.best_value / best}
+
+
+def time_tuned_threshold(world: World, board: Board, best: float) -> dict[str, Any]:
+    """Time scikit-learn's tuned cut of a logistic score on the leads handed over today and all others."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import make_scorer
+    from sklearn.model_selection import TunedThresholdClassifierCV
+
+    def net_value(y_true: Any, y_pred: Any) -> float:
+        return float((VALUE * y_true - COST)[y_pred == 1].sum())
+
+    X = world.frame.to_numpy(np.float32) / N_STEPS
+    start = time.process_time()
+    model = TunedThresholdClassifierCV(
+        LogisticRegression(), scoring=make_scorer(net_value), thresholds=100, cv=5
+    ).fit(X, world.won.astype(int))
+    spent = time.process_time() - start
+    found = net_value(world.won.astype(int), model.predict(X)) - value_of(board, world.won, {})
+    return {"peer": "TunedThresholdClassifierCV (a score, no rule)", "s": spent, "share": found / best}
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--n-leads", type=int, nargs="+", default=[100_000, 10_000_000])
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    rows = [time_leadml(make_world(n), given.repeats) for n in sorted(given.n_leads)]
+    print(
+        "| leads | read the columns once | columns to codes | one pass, all pairs | search after it | definitions |"  # noqa: E501
+    )
+    print("|---|---|---|---|---|---|")
+    for row in rows:
+        print(
+            f"| {row['n_leads']:,} | {row['read']:.4f} s | {row['columns to codes']:.2f} s | {row['pass']:.2f} s "  # noqa: E501
+            f"| {row['search']:.3f} s | {row['definitions']:,} |"
+        )
+    print(
+        f"\nsearch at {rows[-1]['n_leads']:,} leads / at {rows[0]['n_leads']:,}: {rows[-1]['search'] / rows[0]['search']:.2f}"  # noqa: E501
+    )
+    world = make_world(min(given.n_leads))
+    everyone = np.ones(len(world.frame), bool)
+    board = build_board(world.definition, world.frame, sample=everyone)
+    cells = make_cells(
+        np.where(world.won, 2, 1).astype(np.int8), np.zeros(len(everyone), np.int16), everyone, 1
+    )
+    whole_s, _ = seconds(lambda: search_edits(board, everyone, cells, max_changes=2), given.repeats)
+    peers = [{"peer": "leadml, exact", "s": rows[0]["pass"] + rows[0]["search"], "share": 1.0}]
+    peers.append({"peer": "leadml, exact, every change kept as a candidate", "s": whole_s, "share": 1.0})
+    peers.append(time_loop(world, board))
+    for peer in (time_optuna, time_tuned_threshold):
+        try:
+            peers.append(peer(world, board, rows[0]["gain"]))
+        except ImportError as error:
+            print(f"{peer.__name__}: not installed ({error.name})")
+    print(f"\n| {min(given.n_leads):,} leads | CPU s | ratio to leadml | share of the best gain |")
+    print("|---|---|---|---|")
+    for row in peers:
+        print(f"| {row['peer']} | {row['s']:.2f} | {row['s'] / peers[0]['s']:.0f} | {row['share']:.0%} |")
+
+
+if __name__ == "__main__":
+    main()
