@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,27 +24,47 @@ def lint(
             "--contract", metavar="CONTRACT", help="Check the attributes against these leads' columns."
         ),
     ] = None,
+    leads: Leads = None,
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """Check that two people cannot read the definition two ways.
 
+    With --contract its attributes are checked against the columns, with --leads FILE against the leads too.
     Exit code 1 if there is an error or a warning, 65 if the file cannot be read at all.
     """
     from leadml.definitions import lint_definition, load_definition
 
-    attributes = None
-    if contract is not None:
-        from leadml.leads import load_contract
-
-        attributes = load_contract(contract).attributes()
+    written = load_definition(definition)
     day = as_day(as_of) or datetime.now().astimezone().date()
-    report = lint_definition(load_definition(definition), contract_attributes=attributes, as_of=day)
+    looked_at = _columns_and_leads(contract, leads, as_of=as_of)
+    report = lint_definition(written, as_of=day, **looked_at)
     if json:
         print_json(report.to_dict())
     else:
         print(_describe(report, definition))
     finish(found=sum(finding.severity != "note" for finding in report.findings))
+
+
+def _columns_and_leads(contract: Path | None, leads: Path | None, *, as_of: str | None) -> dict[str, Any]:
+    """Return what a definition can be checked against: the contract's columns, and the leads if named."""
+    if contract is None:
+        if leads is not None:
+            raise UsageError("--leads: name the contract that reads them as well, with --contract.")
+        return {}
+    from leadml.leads import compute_targets, load_contract, read_leads
+
+    columns = load_contract(contract)
+    if leads is None:
+        return {"contract_attributes": columns.attributes()}
+    table = read_leads(columns, leads=leads, as_of=as_day(as_of))
+    targets = compute_targets(table)
+    return {
+        "contract_attributes": columns.attributes(),
+        "leads": table.frame,
+        "accepted": targets["accepted"],
+        "won": targets["won"],
+    }
 
 
 def _describe(report: LintReport, path: Path) -> str:

@@ -125,6 +125,17 @@ def test_a_definition_is_checked_against_the_leads_columns(run, folder):
     assert "staff" in out
 
 
+def test_a_definition_is_checked_against_the_leads(run, folder):
+    words = ("lint", folder / "definition.yaml", "--as-of", "2026-01-01", "--leads", folder / "leads.csv")
+    code, _, err = run(*words)
+    assert (code, "--contract" in err) == (64, True)
+    code, out, _ = run(*words, "--contract", folder / "contract.yaml", "--json")
+    assert code in {0, 1}
+    with_leads = {finding["code"] for finding in json.loads(out)["findings"]}
+    _, out, _ = run(*words[:4], "--contract", folder / "contract.yaml", "--json")
+    assert with_leads > {finding["code"] for finding in json.loads(out)["findings"]}
+
+
 def test_a_broken_definition_is_65_with_every_finding(run, folder):
     (folder / "definition.yaml").write_text(
         DEFINITION.replace("owners", "ownres").replace("handoff: [hot]", "handoff: [warm]")
