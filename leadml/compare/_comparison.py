@@ -13,6 +13,7 @@ from leadml._plotting import plot_ranges
 from leadml._render import format_count, format_rate, format_rate_range, render_card, render_frame
 from leadml.compare._cells import build_cells
 from leadml.compare._contribution import compute_contributions, find_pays
+from leadml.compare._levels import compare_levels_of
 from leadml.compare._profile import MarginalProfile, compute_profiles
 from leadml.compare._rates import TARGETS, Labels, Rate, Target, compute_difference, read_labels
 from leadml.compare._stability import compute_stability, find_segments
@@ -78,6 +79,9 @@ class DefinitionComparison:
         Inside minus outside per criterion, target and period or segment.
     unused : DataFrame
         Attributes that no criterion uses, tested among the leads handed over.
+    levels : DataFrame
+        One row per level of each attribute that a criterion tests by level, and target: ``attribute``,
+        ``level``, ``target``, ``n_leads``, ``share``, ``n`` (labelled), ``rate``, ``ci_low``, ``ci_high``.
     profiles : tuple of MarginalProfile
         The picture of each threshold of the handoff.
     notes : tuple of str
@@ -97,6 +101,7 @@ class DefinitionComparison:
     verdicts: pd.DataFrame = field(repr=False)
     stability: pd.DataFrame = field(repr=False)
     unused: pd.DataFrame = field(repr=False)
+    levels: pd.DataFrame = field(repr=False)
     profiles: tuple[MarginalProfile, ...] = field(repr=False)
     notes: tuple[str, ...] = ()
 
@@ -246,6 +251,7 @@ def compare_definition(
         ),
         stability=stability,
         unused=find_unused(definition, table, handed_over=handed_over, labels=labels),
+        levels=compare_levels_of(definition, frame, labels),
         profiles=profiles,
         notes=(*_notes(definition, handed_over, labels), *_account_note(table)),
     )

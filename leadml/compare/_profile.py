@@ -162,10 +162,11 @@ def compute_profiles(
             continue
         name = criterion.attribute or ""
         attribute = attributes[name]
-        if attribute.type not in {"number", "integer", "ordinal"}:
+        source = points if points is not None and name in points.columns else frame
+        # An age that is worked out from a date has no column; its picture would need the day of each lead.
+        if attribute.type not in {"number", "integer", "ordinal"} or name not in source.columns:
             continue
-        source = points[name] if points is not None and name in points.columns else frame[name]
-        values, labels_of_bins = _numbers(source, attribute)
+        values, labels_of_bins = _numbers(source[name], attribute)
         rest = cells.pivotal(criterion.address)[cells.cell] & ~np.isnan(values)
         scale = _Scale.of(criterion, attribute, values[rest], labels_of_bins)
         profiles += [

@@ -6,16 +6,21 @@ from leadml.review._packet import build_packet, write_packet
 from leadml.review._parts import Run
 from leadml.review._sign import SignOff, rollback, sign_proposal
 from leadml.review._summary import summarise_run
+from leadml.review._whatif import Choice, Outlook, WhatIf, build_what_if
 
 __all__ = [
+    "Choice",
     "Dossier",
     "Entry",
     "History",
+    "Outlook",
     "Run",
     "SignOff",
     "SignatureError",
     "Verification",
+    "WhatIf",
     "build_packet",
+    "build_what_if",
     "load_dossier",
     "load_history",
     "rollback",

@@ -14,6 +14,7 @@ from leadml._render import render_template
 from leadml.definitions import parse_criterion
 from leadml.errors import DefinitionError
 from leadml.review._build import SMALLEST_GROUP, build_parts
+from leadml.review._whatif import build_what_if, hash_script, read_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +35,8 @@ _MAX_ATTRIBUTES = 10
 def build_packet(run: Run, *, history: History | None = None) -> str:
     """Build the packet of a review as one HTML page.
 
-    The page needs no network and no script, follows the reader's light or dark setting and prints. It
-    holds counts and rates of groups of at least five leads, never a lead.
+    The page needs no network, runs no script but its own what-if, follows the reader's light or dark
+    setting and prints. It holds counts and rates of groups of at least five leads, never a lead.
 
     Parameters
     ----------
@@ -49,9 +50,13 @@ def build_packet(run: Run, *, history: History | None = None) -> str:
     str
         The page; the same run gives the same bytes.
     """
+    what_if = build_what_if(run)
     return render_template(
         "leadml.review",
         "packet.html",
+        what_if=None if what_if is None else what_if.to_payload(),
+        script=read_script(),
+        hash=hash_script(),
         parts=build_parts(run),
         refused=() if history is None else history.refused(),
         smallest=SMALLEST_GROUP,

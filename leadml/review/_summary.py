@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leadml._render import text_block, text_table
-from leadml.review._build import build_parts
+from leadml._render import format_count, format_rate, text_block, text_table
+from leadml.review._build import SMALLEST_GROUP, build_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["summarise_run"]
 
 WIDTH = 100
+_MAX_LEVELS = 5
 
 
 def summarise_run(run: Run) -> str:
@@ -35,6 +36,7 @@ def summarise_run(run: Run) -> str:
     if parts.question:
         blocks.append(text_block(parts.question, width=WIDTH))
     blocks += list(_today(parts))
+    blocks += list(_levels(run))
     blocks += list(_decisions(parts))
     blocks += list(_evidence(parts))
     return "\n\n".join(_plain(block) for block in blocks)
@@ -52,6 +54,29 @@ def _today(parts: Parts) -> Iterable[str]:
             rows.append([*cells, *["–"] * (7 - len(cells)), line.verdict])
         header = ["class", "criterion", "leads", "accepted", "if not", "won", "if not", "verdict"]
         yield text_table(header, rows, align="llrrrrrl", width=WIDTH)
+
+
+def _levels(run: Run) -> Iterable[str]:
+    """Say which levels the labels tell apart, for attributes that criteria test by level."""
+    if run.comparison is None:
+        return
+    lines = []
+    frame = run.comparison.levels
+    frame = frame[frame["n"] >= SMALLEST_GROUP]
+    for (attribute, target), rows in frame.groupby(["attribute", "target"], sort=False):
+        if len(rows) < 2:
+            continue
+        shown = [
+            f"{row.level} {format_rate(row.rate)} of {format_count(row.n)}"
+            for row in rows.head(_MAX_LEVELS).itertuples()
+        ]
+        more = f", and {len(rows) - _MAX_LEVELS} more" if len(rows) > _MAX_LEVELS else ""
+        words = "accepted" if target == "accepted" else "won"
+        lines.append(
+            text_block(f"- {attribute}, {words}: {', '.join(shown)}{more}", indent="  ", width=WIDTH)
+        )
+    if lines:
+        yield _section("LEVEL BY LEVEL", lines)
 
 
 def _decisions(parts: Parts) -> Iterable[str]:
