@@ -53,8 +53,6 @@ def compare_levels_of(
             here = (texts == level).to_numpy(dtype=bool)
             for target in TARGETS:
                 rate = labels[target].rate(here)
-                rows.append(
-                    [attribute, str(level), target, int(here.sum()), float(here.mean()), rate.n, rate.rate]
-                    + [rate.ci_low, rate.ci_high]
-                )
+                counted = (int(here.sum()), float(here.mean()), rate.n)
+                rows.append((attribute, str(level), target, *counted, rate.rate, rate.ci_low, rate.ci_high))
     return pd.DataFrame(rows, columns=_COLUMNS)

@@ -67,8 +67,13 @@ def _levels(run: Run) -> Iterable[str]:
         if len(rows) < 2:
             continue
         shown = [
-            f"{row.level} {format_rate(row.rate)} of {format_count(row.n)}"
-            for row in rows.head(_MAX_LEVELS).itertuples()
+            f"{level} {format_rate(rate)} of {format_count(n)}"
+            for level, rate, n in zip(
+                rows["level"].head(_MAX_LEVELS),
+                rows["rate"].astype(float),
+                rows["n"].astype(int),
+                strict=False,
+            )
         ]
         more = f", and {len(rows) - _MAX_LEVELS} more" if len(rows) > _MAX_LEVELS else ""
         words = "accepted" if target == "accepted" else "won"

@@ -301,3 +301,21 @@ def test_a_definition_that_hands_nothing_over_has_no_rate_to_reach():
     found = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED), {"won": model}).at_equal_precision.iloc[0]
     assert found["volume_definition"] == 0
     assert np.isnan(found["rate"])
+
+
+def test_levels_are_counted_one_by_one():
+    asked = [True] * 6 + [False] * 8 + [None] * 5 + [True]
+    accepted = [1.0] * 3 + [0.0] * 3 + [0.0] * 7 + [np.nan] + [1.0] * 5 + [np.nan]
+    comparison = compare(TWO, leads([3.0] * 20, [60] * 20, asked), labels(accepted))
+    found = comparison.levels[comparison.levels["target"] == "accepted"].set_index("level")
+    assert list(found.index) == ["False", "True", "(missing)"]
+    assert set(found["attribute"]) == {"asked"}
+    assert list(found["n_leads"]) == [8, 7, 5]
+    assert list(found["n"]) == [7, 6, 5]
+    assert list(found["rate"]) == [0.0, 0.5, 1.0]
+    assert ((found["ci_low"] <= found["rate"]) & (found["rate"] <= found["ci_high"])).all()
+
+
+def test_levels_of_fewer_than_five_leads_are_not_shown():
+    comparison = compare(TWO, leads([3.0] * 9, [60] * 9, [True] * 5 + [False] * 4), labels([1.0] * 9))
+    assert set(comparison.levels["level"]) == {"True"}
