@@ -1,12 +1,13 @@
 """Worlds of known truth for the studies of the proposals: who wins is drawn from a rule that nobody is shown.
 
-Four criteria, all of them asked for. Leads that meet the *true* rule win with 10 %, the others with 2 %; a lead
-pays from 5 %. The written definition is the true rule or differs from it. Everything goes through the public
-functions of leadml.
+Four criteria, all of them asked for. Leads that meet the *true* rule win with 10 %, the others with 2 %; a
+lead pays from 5 %. The written definition is the true rule or differs from it. Everything goes through the
+public functions of leadml.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +186,11 @@ def make_study(
         as_of=as_of,
     )
     return Study(definition=definition, table=table, targets=compute_targets(table), rate=rate)
+
+
+def new_parser(text: str | None) -> argparse.ArgumentParser:
+    """Make a parser that shows the script's text as its help."""
+    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def print_table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

@@ -1,6 +1,7 @@
 """How often a review proposes: nothing to find, something to find, and whether its range covers the truth.
 
-METHODS.md 1.5 and 1.6. Usage: python experiments/studies/proposal_power.py [--reps 100] [--sizes 1000 2000 4000 8000]
+METHODS.md 1.5 and 1.6.
+Usage: python experiments/studies/proposal_power.py [--reps 100] [--sizes 1000 2000 4000 8000]
 
 WORTHLESS: every lead is worth exactly its work, so each of the edits is worth nothing (least favourable).
 OPT: the written definition is the true one. STRICT: 300 employees instead of 50. TWO: two thresholds wrong.
@@ -9,7 +10,6 @@ LOOSE: two criteria too lax. `gain` is the mean true gain of what is proposed ov
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from _worlds import (
     draw_leads,
     handed_over,
     make_study,
+    new_parser,
     print_table,
     true_rate,
+    write_definition,
 )
-from _worlds import write_definition
 
 MONTHS_A_DAY = 12 / 365.25
 
@@ -91,9 +92,7 @@ def study_table(sizes: list[int], reps: int, settings: dict[str, Any], scenarios
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--reps", type=int, default=100)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 4000, 8000])
     parser.add_argument("--scenarios", nargs="+", default=["WORTHLESS", "OPT", "STRICT", "TWO", "LOOSE"])
