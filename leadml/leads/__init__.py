@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leadml.leads._audit import audit_leads
     from leadml.leads._batches import LeadBatch, LeadStream, open_leads
+    from leadml.leads._chunks import (
+        LeadChunk,
+        LeadPlan,
+        find_repeated_rows,
+        hash_lead_ids,
+        open_chunk,
+        plan_chunks,
+        settle_repeated_rows,
+    )
     from leadml.leads._contract import Column, Contract, Table, load_contract, parse_contract
     from leadml.leads._demo import (
         DEMO_CONTRACT,
@@ -33,6 +42,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "AuditFinding": "_finding",
     "AuditReport": "_finding",
+    "LeadChunk": "_chunks",
+    "LeadPlan": "_chunks",
+    "find_repeated_rows": "_chunks",
+    "hash_lead_ids": "_chunks",
+    "open_chunk": "_chunks",
+    "plan_chunks": "_chunks",
+    "settle_repeated_rows": "_chunks",
     "Column": "_contract",
     "Contract": "_contract",
     "DEMO_CONTRACT": "_demo",
@@ -82,6 +98,8 @@ __all__ = [
     "Table",
     "TimeSplit",
     "audit_leads",
+    "LeadChunk",
+    "LeadPlan",
     "compute_lag_curve",
     "compute_targets",
     "generate_leads",
@@ -94,14 +112,19 @@ __all__ = [
     "split_periods",
     "target_windows",
     "write_leads",
+    "find_repeated_rows",
     "write_quarantine",
+    "hash_lead_ids",
     "write_synthetic_leads",
 ]
+    "open_chunk",
 
 
+    "plan_chunks",
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"leadml.leads.{_HOMES[name]}"), name)
+    "settle_repeated_rows",
     raise AttributeError(f"module 'leadml.leads' has no attribute {name!r}")
 
 

@@ -19,8 +19,9 @@ import pandas as pd
 
 from leadml.errors import InputMissingError, LeadsError
 from leadml.leads._cells import empty_series
-from leadml.leads._contract import ROLES
+from leadml.leads._contract import ROLES, extra_sources
 from leadml.leads._csv import CsvReader, Reject
+from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._read import (
     _assemble,
     _drop_repeated_keys,
@@ -29,6 +30,7 @@ from leadml.leads._read import (
     _refuse_over_limit,
     _typed_values,
     _TypedTable,
+    mark_rows,
 )
 from leadml.leads._sources import (
     LINE,
@@ -38,16 +40,20 @@ from leadml.leads._sources import (
     _positions,
     _texts,
     is_database,
+    read_header,
     read_table,
     resolve_place,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
+    from leadml.leads._chunks import LeadChunk
     from leadml.leads._contract import Column, Contract, Table
 
 __all__ = ["LeadBatch", "LeadStream", "open_leads"]
@@ -113,7 +119,16 @@ class LeadStream:
     _repeated: NDArray[np.uint64]
     _first: dict[str, tuple[object, ...]] = field(default_factory=dict)
     _optional_roles: frozenset[str] = frozenset()
+    _left_out: list[str] = field(default_factory=list)
     unlisted: dict[str, dict[str, int]] = field(default_factory=dict)
+    _fates: dict[int, str] | None = None
+    _found: list[tuple[int, str, tuple[object, ...]]] | None = None
+
+    def watch_repeats(
+        self, repeated: NDArray[np.uint64], found: list[tuple[int, str, tuple[object, ...]]]
+    ) -> None:
+        """Collect line, id and record of each row with one of these ids, instead of settling them."""
+        self._repeated, self._found = repeated, found
 
     def others(self) -> list[_TypedTable]:
         """Return the joined tables, which are held whole."""
@@ -127,7 +142,8 @@ class LeadStream:
 
     def notices(self) -> list[str]:
         """Return what is worth knowing about the joined tables."""
-        return [note for read in self._others.values() for note in (*read.raw.notices, *read.notices)]
+        joined = [note for read in self._others.values() for note in (*read.raw.notices, *read.notices)]
+        return [*self._left_out, *joined]
 
     def __iter__(self) -> Iterator[LeadBatch]:
         wanted, optional = _wanted(self.contract, self.table, self._optional_roles)
@@ -140,6 +156,7 @@ class LeadStream:
 
     def _batch(self, raw: RawTable) -> LeadBatch:
         read = _TypedTable(self.table, raw, {}, np.ones(len(raw.lines), dtype=bool))
+        mark_rows(read)
         for column in self.contract.columns:
             if column.table == self.table.name:
                 absent = column.source in raw.absent
@@ -150,7 +167,7 @@ class LeadStream:
             seen = self.unlisted.setdefault(name, {})
             for word, count in words.items():
                 seen[word] = seen.get(word, 0) + count
-        duplicates = self._settle_repeats(read)
+        duplicates = read.n_duplicates + self._settle_repeats(read)
         kept = np.flatnonzero(read.keep)
         reads = {self.table.name: read, **self._others}
         places, _ = _join(self.contract, reads, kept)
@@ -165,10 +182,19 @@ class LeadStream:
         for row in np.flatnonzero(missing & read.keep).tolist():
             read.break_row(row, column.name, "missing_id", texts[row])
         duplicates = 0
+        for row in np.flatnonzero(np.isin(read.raw.lines, list(self._fates or ())) & read.keep).tolist():
+            if (self._fates or {})[int(read.raw.lines[row])] == "duplicate":
+                read.keep[row] = False
+                duplicates += 1
+            else:
+                read.break_row(row, column.name, "conflicting_id", texts[row])
         if not len(self._repeated):
             return duplicates
         for row in np.flatnonzero(np.isin(_hash_texts(texts), self._repeated) & read.keep).tolist():
             record = tuple(values[row] for values in read.raw.columns.values())
+            if self._found is not None:
+                self._found.append((int(read.raw.lines[row]), texts[row], record))
+                continue
             first = self._first.setdefault(texts[row], record)
             if first is record:
                 continue
@@ -219,6 +245,7 @@ def open_leads(
     """
     roles = SCORED_ROLES if columns == "scored" else frozenset(ROLES) - {"personal"}
     optional = frozenset({"handed_over"} if columns == "scored" else ())
+    contract, left_out = _settled(contract, leads)
     used, table = _used_part(contract, roles)
     others = {other.name: _read_other(used, other) for other in used.tables[1:]}
     with _open_source(used, table, leads, batch_rows) as source:
@@ -230,7 +257,18 @@ def open_leads(
         paths = {other.name: used.folder / (other.path or "") for other in used.tables[1:]}
         if source.path is not None:
             paths = {table.name: source.path, **paths}
-        yield LeadStream(used, table, paths, source, others, repeated, _optional_roles=optional)
+        yield LeadStream(
+            used, table, paths, source, others, repeated, _optional_roles=optional, _left_out=left_out
+        )
+
+
+def _settled(contract: Contract, leads: Path | str | None) -> tuple[Contract, list[str]]:
+    if not needs_header(contract):
+        return contract, []
+    headers = {
+        table.name: read_header(table, resolve_place(contract, table, leads)) for table in contract.tables
+    }
+    return settle_names(contract, headers)
 
 
 def _used_part(contract: Contract, roles: frozenset[str]) -> tuple[Contract, Table]:
@@ -261,7 +299,8 @@ def _wanted(contract: Contract, table: Table, optional_roles: frozenset[str]) ->
         other.join[1] for other in contract.tables if other.join is not None and other.join[0] == table.name
     ]
     optional = [column.source for column in columns if column.role in optional_roles]
-    return [*dict.fromkeys([*(column.source for column in columns), *keys])], optional
+    sources = [column.source for column in columns]
+    return [*dict.fromkeys([*sources, *keys, *extra_sources(contract, table)])], optional
 
 
 # -- sources -----------------------------------------------------------------------------------------------
@@ -286,12 +325,21 @@ def _open_source(
             yield _FileSource(table, path, batch_rows)
         return
     path = place
-    if leads is not None and path.suffix in {".csv", ".parquet"}:
-        table = dataclasses.replace(table, format=path.suffix.removeprefix("."))
+    table = with_format_of(table, path, leads)
     before = _identity(table, path)
     yield _FileSource(table, path, batch_rows)
     if _identity(table, path) != before:
         raise LeadsError(f"{path}: the file changed while it was read; nothing is published. Try again.")
+
+
+def with_format_of(table: Table, path: Path, leads: Path | str | None) -> Table:
+    """Return a table with the format of the file that was named in place of its own."""
+    return with_format(table, path.suffix.removeprefix(".")) if leads is not None else table
+
+
+def with_format(table: Table, name: str) -> Table:
+    """Return a table with another of the formats that can be told by a file's ending."""
+    return dataclasses.replace(table, format=name) if name in {"csv", "parquet"} else table
 
 
 def _identity(table: Table, path: Path) -> tuple[int, int, int]:
@@ -308,6 +356,7 @@ class _FileSource:
     table: Table
     path: Path
     batch_rows: int
+    chunk: LeadChunk | None = None
 
     def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Generator[RawTable]:
         """Yield the wanted columns as texts."""
@@ -327,19 +376,23 @@ class _FileSource:
 
     def _csv(self, wanted: list[str], optional: frozenset[str]) -> Iterator[RawTable]:
         table = self.table
-        with _opened(self.path) as stream:
+        with self._opened() as stream:
+            offset = 0 if self.chunk is None else self.chunk.offset
             try:
                 reader = CsvReader(
                     stream, delimiter=table.delimiter, quote=table.quote, encoding=table.encoding
                 )
+                if self.chunk is not None:
+                    reader.resume(self.chunk.shapes)
                 positions, absent = _positions(table, self.path, reader.header, wanted, optional)
                 for block in reader.blocks(list(positions.values())):
                     columns = {
                         name: np.array(values, dtype=object)
                         for name, values in zip(positions, block.columns, strict=True)
                     }
-                    lines = np.array(block.lines, dtype=np.int64)
-                    yield RawTable(columns, lines, list(block.rejects), absent=absent)
+                    lines = np.array(block.lines, dtype=np.int64) + offset
+                    rejects = [reject._replace(line=reject.line + offset) for reject in block.rejects]
+                    yield RawTable(columns, lines, rejects, absent=absent)
             except ValueError as error:
                 if isinstance(error, LeadsError):
                     raise
@@ -348,6 +401,13 @@ class _FileSource:
                 raise LeadsError(
                     f"{self.path}: table {table.name!r}: the compressed file is damaged."
                 ) from error
+
+    def _opened(self) -> AbstractContextManager[BinaryIO]:
+        if self.chunk is None or self.chunk.stop < 0:
+            return _opened(self.path)
+        from leadml.leads._chunks import opened_part
+
+        return opened_part(self.path, self.chunk)
 
     def _parquet(self, wanted: list[str], optional: frozenset[str]) -> Iterator[RawTable]:
         import pyarrow as pa
@@ -358,14 +418,36 @@ class _FileSource:
                 positions, absent = _positions(
                     self.table, self.path, file.schema_arrow.names, wanted, optional
                 )
-                first = 1
-                for batch in file.iter_batches(batch_size=self.batch_rows, columns=list(positions)):
-                    yield typed_block(batch, list(positions), first=first, absent=absent)
+                start, stop = (0, -1) if self.chunk is None else (self.chunk.start, self.chunk.stop)
+                groups, first = _row_groups(file.metadata, start, stop)
+                for batch in file.iter_batches(
+                    batch_size=self.batch_rows, columns=list(positions), row_groups=groups
+                ):
+                    low, high = max(start - first, 0), batch.num_rows
+                    if stop >= 0:
+                        high = min(stop - first, high)
+                    if low < high:
+                        part = batch.slice(low, high - low)
+                        yield typed_block(part, list(positions), first=first + low + 1, absent=absent)
                     first += batch.num_rows
         except pa.ArrowException as error:
             raise LeadsError(
                 f"{self.path}: table {self.table.name!r}: not a readable Parquet file."
             ) from error
+
+
+def _row_groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
+    """Return the row groups that hold rows from `start` to `stop` (-1: the end), and their first row."""
+    chosen: list[int] = []
+    first = row = 0
+    for number in range(metadata.num_row_groups):
+        n_rows = metadata.row_group(number).num_rows
+        if row + n_rows > start and (stop < 0 or row < stop):
+            if not chosen:
+                first = row
+            chosen.append(number)
+        row += n_rows
+    return chosen, first
 
 
 def typed_block(batch: Any, names: Sequence[str], *, first: int, absent: tuple[str, ...] = ()) -> RawTable:

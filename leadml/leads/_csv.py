@@ -81,6 +81,14 @@ class CsvBlock:
     rejects: list[Reject] = field(default_factory=list)
 
 
+class ReaderState(NamedTuple):
+    """Where a reader stands between two blocks: next line, bytes read ahead of it, and what it has learnt."""
+
+    line: int
+    n_waiting: int
+    shapes: frozenset[str]
+
+
 class _Line(NamedTuple):
     number: int
     text: str | None  # None: these bytes are not text in the declared encoding
@@ -123,6 +131,16 @@ class CsvReader:
     def ends_with_newline(self) -> bool:
         """Whether the last line read was terminated."""
         return self._lines.ends_with_newline
+
+    def state(self) -> ReaderState | None:
+        """Return where reading could begin anew after the last block; None if something is left over."""
+        if self._lines.has_pushed or self._pending_blank:
+            return None
+        return ReaderState(self._lines.number, self._lines.n_carried, frozenset(self._shapes))
+
+    def resume(self, shapes: frozenset[str]) -> None:
+        """Begin with what another reader had learnt when it came to this place."""
+        self._shapes |= shapes
 
     def _read_header(self) -> tuple[str, ...]:
         first = self._lines.next()
@@ -390,6 +408,21 @@ class _LineSource:
         self._done = False
         self._mac = False
         self.ends_with_newline = True
+
+    @property
+    def number(self) -> int:
+        """Number of the next line."""
+        return self._number
+
+    @property
+    def has_pushed(self) -> bool:
+        """Whether lines were put back."""
+        return bool(self._pushed)
+
+    @property
+    def n_carried(self) -> int:
+        """Bytes that were read but not yet given out."""
+        return len(self._carry)
 
     def push(self, lines: list[_Line]) -> None:
         """Put lines back in front."""

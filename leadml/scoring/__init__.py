@@ -1,7 +1,8 @@
 """Batch scores for a scheduler: each lead's class, probabilities and reasons, written whole or not at all."""
 
 from leadml.scoring._crm import CrmName, write_crm_file
+from leadml.scoring._frame import SCORE_COLUMNS, score_frame
 from leadml.scoring._manifest import ScoreManifest
-from leadml.scoring._score import SCORE_COLUMNS, score_frame, score_leads
+from leadml.scoring._score import score_leads
 
 __all__ = ["SCORE_COLUMNS", "CrmName", "ScoreManifest", "score_frame", "score_leads", "write_crm_file"]

@@ -15,7 +15,7 @@ import pandas as pd
 from leadml.models import compare_profile, count_bins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -90,6 +90,36 @@ class DriftWatch:
             if profile.missing <= ALWAYS_FILLED and profile.n >= MIN_LEADS:
                 _say(words, missing, f"check {profile.name}: empty, at training it was filled")
         return words
+
+    def add(self, other: DriftWatch) -> None:
+        """Add what another watch with the same profiles has counted."""
+        for name, part in other._columns.items():
+            mine = self._columns.setdefault(
+                name, _Column(part.profile, np.zeros(len(part.counts), dtype=np.int64))
+            )
+            mine.counts = mine.counts + part.counts
+            mine.rows += part.rows
+            mine.missing += part.missing
+            mine.outside += part.outside
+
+    def to_dict(self) -> dict[str, list[int]]:
+        """Return the counts as JSON-ready data."""
+        return {
+            name: [column.rows, column.missing, column.outside, *column.counts.tolist()]
+            for name, column in self._columns.items()
+        }
+
+    @classmethod
+    def from_dict(cls, profiles: Sequence[ColumnProfile], data: Mapping[str, Sequence[int]]) -> DriftWatch:
+        """Rebuild a watch; the inverse of `to_dict`."""
+        watch = cls(profiles)
+        for profile in profiles:
+            if profile.name in data:
+                rows, missing, outside, *counts = data[profile.name]
+                watch._columns[profile.name] = _Column(
+                    profile, np.array(counts, dtype=np.int64), rows, missing, outside
+                )
+        return watch
 
     def findings(self) -> tuple[list[str], list[str]]:
         """Say what is wrong with the leads as a whole.

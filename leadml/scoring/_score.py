@@ -9,15 +9,16 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from leadml._files import compute_sha256, locked_file, replaced_file
-from leadml.definitions import Definition, assign_classes, explain_classes, load_definition
+from leadml.definitions import Definition, load_definition
 from leadml.errors import InputMissingError, LeadsError, OutputError, QuarantineError
 from leadml.leads import Contract, load_contract, open_leads
 from leadml.models import Bundle, load_bundle
 from leadml.scoring._database import DatabaseWriter
 from leadml.scoring._drift import DriftWatch
+from leadml.scoring._frame import SCORE_COLUMNS, score_stream
 from leadml.scoring._manifest import ScoreManifest
 from leadml.scoring._write import QuarantineWriter, open_writer
 
@@ -25,22 +26,11 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
-    import pandas as pd
-
-    from leadml.leads import LeadBatch
+    from leadml.scoring._frame import ScoredPart
     from leadml.scoring._write import ScoreWriter
 
-__all__ = ["SCORE_COLUMNS", "score_frame", "score_leads"]
+__all__ = ["score_leads"]
 
-SCORE_COLUMNS = (
-    "lead_id",
-    "lead_class",
-    "probability_accepted",
-    "probability_won",
-    "reasons",
-    "definition_version",
-    "bundle",
-)
 BATCH_ROWS = 50_000
 
 
@@ -55,6 +45,8 @@ def score_leads(
     quarantine: Path | str | None = None,
     digest: str | None = None,
     drift: Literal["refuse", "flag"] = "refuse",
+    engine: Literal["local", "spark"] = "local",
+    n_parts: int | None = None,
     batch_rows: int = BATCH_ROWS,
     progress: Callable[[int], None] | None = None,
 ) -> ScoreManifest:
@@ -89,6 +81,12 @@ def score_leads(
         What to do with leads that as a whole look unlike those at training (another unit, swapped or empty
         columns, new levels): refuse them, or score them and say so in the notices. In either case the
         reasons of a single lead name each value that training did not know (``check employees: …``).
+    engine : {"local", "spark"}
+        Where the work is done: in this process, or by Spark (extra ``spark``) on parts of the file, in the
+        active session or a local one. The bytes are the same. Spark needs the leads in a CSV or Parquet file
+        that all workers see, and the bundle as a file.
+    n_parts : int, optional
+        Number of parts on Spark; default: one per 32 MB.
     batch_rows : int
         Rows held in memory, about. No result depends on it.
     progress : callable, optional
@@ -121,6 +119,8 @@ def score_leads(
             f"{target}: expected a score file ending in .csv or .parquet, got {target.suffix!r}."
         )
     models = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, digest=digest)
+    if engine == "spark" and isinstance(bundle, Bundle):
+        raise ValueError("bundle: the engine spark carries the bundle's file to its workers; give its path.")
     job = _Job(
         contract=contract if isinstance(contract, Contract) else load_contract(contract),
         definition=definition if isinstance(definition, Definition) else load_definition(definition),
@@ -145,55 +145,22 @@ def score_leads(
             _remove_leftovers(Path(quarantine))
             listing = stack.enter_context(replaced_file(Path(quarantine)))
         with writer, QuarantineWriter(listing) as rejected:
-            data_sha256 = _score(job, leads, writer, rejected, batch_rows=batch_rows)
+            if engine == "local":
+                data_sha256 = _score_here(job, leads, writer, rejected, batch_rows=batch_rows)
+            else:
+                data_sha256 = _score_on_spark(
+                    job,
+                    leads,
+                    writer,
+                    rejected,
+                    batch_rows=batch_rows,
+                    n_parts=n_parts,
+                    bundle_path=Path(cast("Path | str", bundle)),
+                )
+            job.check(rejected)
         output_sha256 = writer.digest if isinstance(writer, DatabaseWriter) else _digest(temporary, target)
     shown = writer.shown if isinstance(writer, DatabaseWriter) else str(output)
     return job.manifest(output=shown, output_sha256=output_sha256, data_sha256=data_sha256)
-
-
-def score_frame(
-    frame: pd.DataFrame,
-    *,
-    definition: Definition,
-    bundle: Bundle,
-    id_column: str,
-    as_of: dt.date | None = None,
-) -> pd.DataFrame:
-    """Score leads in memory.
-
-    Parameters
-    ----------
-    frame : DataFrame of shape (n_leads, …)
-        Leads with the columns and types of their contract.
-    definition : Definition
-        The definition version that is applied.
-    bundle : Bundle
-        The models.
-    id_column : str
-        The column that names the lead.
-    as_of : date, optional
-        The day on which ages in the definition end.
-
-    Returns
-    -------
-    DataFrame
-        The columns of a score file (`SCORE_COLUMNS`), the index of `frame`.
-    """
-    import pandas as pd
-
-    probabilities = bundle.predict(frame)
-    return pd.DataFrame(
-        {
-            "lead_id": frame[id_column].astype(str),
-            "lead_class": assign_classes(definition, frame, as_of=as_of).astype(str),
-            "probability_accepted": probabilities["probability_accepted"],
-            "probability_won": probabilities["probability_won"],
-            "reasons": explain_classes(definition, frame, as_of=as_of),
-            "definition_version": definition.version,
-            "bundle": bundle.digest,
-        },
-        index=frame.index,
-    )
 
 
 @dataclass(slots=True)
@@ -214,15 +181,16 @@ class _Job:
     quarantined: int = 0
     notices: list[str] = field(default_factory=list)
 
-    def count(self, batch: LeadBatch, scores: pd.DataFrame) -> None:
-        """Add a batch to the counts."""
-        self.read += batch.read
-        self.scored += len(scores)
-        self.duplicates += batch.duplicates
-        self.quarantined += len(batch.rejects)
-        for name, number in scores["lead_class"].value_counts().items():
+    def count(self, part: ScoredPart) -> None:
+        """Add a part to the counts."""
+        self.read += part.read
+        self.scored += len(part.scores)
+        self.duplicates += part.duplicates
+        self.quarantined += len(part.rejects)
+        self.watch.add(part.drift)
+        for name, number in part.scores["lead_class"].value_counts().items():
             self.classes[str(name)] = self.classes.get(str(name), 0) + int(number)
-        if self.progress is not None and batch.read:
+        if self.progress is not None and part.read:
             self.progress(self.read)
 
     def check(self, rejected: QuarantineWriter) -> None:
@@ -269,35 +237,53 @@ class _Job:
         )
 
 
-def _score(
+def _write(job: _Job, parts: Iterator[ScoredPart], writer: ScoreWriter, rejected: QuarantineWriter) -> None:
+    table = job.contract.tables[0].name
+    for part in parts:
+        writer.write(part.scores)
+        rejected.write(table, part.rejects)
+        job.count(part)
+
+
+def _score_here(
+    job: _Job, leads: Path | str | None, writer: ScoreWriter, rejected: QuarantineWriter, *, batch_rows: int
+) -> str:
+    with open_leads(job.contract, leads=leads, batch_rows=batch_rows) as stream:
+        parts = score_stream(stream, definition=job.definition, bundle=job.bundle, as_of=job.as_of)
+        _write(job, parts, writer, rejected)
+        job.notices += stream.notices()
+        return _digest_of_inputs(stream.paths)
+
+
+def _score_on_spark(
     job: _Job,
     leads: Path | str | None,
     writer: ScoreWriter,
     rejected: QuarantineWriter,
     *,
     batch_rows: int,
+    n_parts: int | None,
+    bundle_path: Path,
 ) -> str:
-    with open_leads(job.contract, leads=leads, batch_rows=batch_rows) as stream:
-        id_column = next(column.name for column in stream.contract.columns if column.role == "id")
-        for batch in stream:
-            scores = score_frame(
-                batch.frame,
-                definition=job.definition,
-                bundle=job.bundle,
-                id_column=id_column,
-                as_of=job.as_of,
-            )
-            scores["reasons"] = _joined(scores["reasons"], job.watch.flag(batch.frame))
-            writer.write(scores)
-            rejected.write(stream.table.name, batch.rejects)
-            job.count(batch, scores)
-        data_sha256 = _digest_of_inputs(stream.paths)
-    job.check(rejected)
-    return data_sha256
+    from leadml.scoring._spark import plan_spark, score_on_spark, spark_session
 
-
-def _joined(reasons: pd.Series[str], flags: pd.Series[str]) -> pd.Series[str]:
-    return reasons.where(flags == "", reasons + "; " + flags)
+    plan = plan_spark(job.contract, leads=leads, n_parts=n_parts)
+    before = _digest_of_inputs(dict(plan.paths))
+    with spark_session() as spark:
+        parts = score_on_spark(
+            spark,
+            plan,
+            definition=job.definition,
+            bundle=job.bundle,
+            bundle_path=bundle_path,
+            as_of=job.as_of,
+            batch_rows=batch_rows,
+        )
+        _write(job, parts, writer, rejected)
+    if _digest_of_inputs(dict(plan.paths)) != before:
+        raise LeadsError(f"{job.contract.source}: the leads changed while they were read. Try again.")
+    job.notices += plan.notices
+    return before
 
 
 def _digest_of_inputs(paths: Mapping[str, Path]) -> str:

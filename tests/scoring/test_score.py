@@ -202,9 +202,7 @@ def test_personal_columns_are_in_no_file(world, tmp_path):
 def test_rows_that_do_not_reconcile_are_not_published(world, tmp_path, monkeypatch):
     from leadml.scoring import _score
 
-    monkeypatch.setattr(
-        _score._Job, "count", lambda self, batch, scores: setattr(self, "read", self.read + batch.read)
-    )
+    monkeypatch.setattr(_score._Job, "count", lambda self, part: setattr(self, "read", self.read + part.read))
     with pytest.raises(LeadsError, match="rows do not reconcile"):
         score(world, tmp_path / "s.csv")
     assert list(tmp_path.iterdir()) == []
