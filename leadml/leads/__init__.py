@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     )
     from leadml.leads._export import write_leads, write_quarantine
     from leadml.leads._finding import AuditFinding, AuditReport
+    from leadml.leads._funnel import FunnelReport, compute_funnel, summarise_reasons
     from leadml.leads._ingest import IngestReport, ingest_leads
     from leadml.leads._lags import compute_lag_curve
+    from leadml.leads._propose import ContractProposal, propose_contract
     from leadml.leads._read import read_leads
     from leadml.leads._table import LeadTable, Manifest
     from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
     from leadml.leads._world import SyntheticWorld
 
 _HOMES = {
-    "AuditFinding": "_finding",
-    "AuditReport": "_finding",
     "LeadChunk": "_chunks",
     "LeadPlan": "_chunks",
     "find_repeated_rows": "_chunks",
@@ -49,10 +49,14 @@ _HOMES = {
     "open_chunk": "_chunks",
     "plan_chunks": "_chunks",
     "settle_repeated_rows": "_chunks",
+    "AuditFinding": "_finding",
+    "AuditReport": "_finding",
     "Column": "_contract",
     "Contract": "_contract",
+    "ContractProposal": "_propose",
     "DEMO_CONTRACT": "_demo",
     "DEMO_DEFINITION": "_demo",
+    "FunnelReport": "_funnel",
     "IngestReport": "_ingest",
     "LeadBatch": "_batches",
     "LeadStream": "_batches",
@@ -64,6 +68,7 @@ _HOMES = {
     "Table": "_contract",
     "TimeSplit": "_targets",
     "audit_leads": "_audit",
+    "compute_funnel": "_funnel",
     "compute_lag_curve": "_lags",
     "compute_targets": "_targets",
     "generate_leads": "_demo",
@@ -71,9 +76,11 @@ _HOMES = {
     "load_contract": "_contract",
     "open_leads": "_batches",
     "parse_contract": "_contract",
+    "propose_contract": "_propose",
     "read_leads": "_read",
     "render_demo_definition": "_demo",
     "split_periods": "_targets",
+    "summarise_reasons": "_funnel",
     "target_windows": "_targets",
     "write_leads": "_export",
     "write_quarantine": "_export",
@@ -87,8 +94,12 @@ __all__ = [
     "AuditReport",
     "Column",
     "Contract",
+    "ContractProposal",
+    "FunnelReport",
     "IngestReport",
     "LeadBatch",
+    "LeadChunk",
+    "LeadPlan",
     "LeadStream",
     "LeadTable",
     "Manifest",
@@ -98,33 +109,34 @@ __all__ = [
     "Table",
     "TimeSplit",
     "audit_leads",
-    "LeadChunk",
-    "LeadPlan",
+    "compute_funnel",
     "compute_lag_curve",
     "compute_targets",
+    "find_repeated_rows",
     "generate_leads",
+    "hash_lead_ids",
     "ingest_leads",
     "load_contract",
+    "open_chunk",
     "open_leads",
     "parse_contract",
+    "plan_chunks",
+    "propose_contract",
     "read_leads",
     "render_demo_definition",
+    "settle_repeated_rows",
     "split_periods",
+    "summarise_reasons",
     "target_windows",
     "write_leads",
-    "find_repeated_rows",
     "write_quarantine",
-    "hash_lead_ids",
     "write_synthetic_leads",
 ]
-    "open_chunk",
 
 
-    "plan_chunks",
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"leadml.leads.{_HOMES[name]}"), name)
-    "settle_repeated_rows",
     raise AttributeError(f"module 'leadml.leads' has no attribute {name!r}")
 
 

@@ -1,0 +1,254 @@
+"""What Marketing hands over and what Sales does with it: cohorts, delays, unworked leads."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import beta
+
+from leadml.errors import LeadsError
+from leadml.leads._clock import naive, start_of
+from leadml.leads._targets import compute_targets
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from leadml.leads._table import LeadTable
+
+__all__ = ["FunnelReport", "compute_funnel", "summarise_reasons"]
+
+SMALLEST_GROUP = 20
+_BEFORE_CONTACT = frozenset({"procedural", "clerical", "definitional", "already_ours", "opt_out"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FunnelReport:
+    """The funnel of each cohort or group, and how fast Sales was.
+
+    Parameters
+    ----------
+    by : str
+        ``period`` or the column that groups the leads.
+    frame : DataFrame
+        See `compute_funnel`.
+    hidden : int
+        Groups under 20 leads, which are not shown.
+    limit_days : int
+        The agreed limit for a first verdict.
+    """
+
+    by: str
+    frame: pd.DataFrame = field(repr=False)
+    hidden: int
+    limit_days: int
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a copy of the funnel."""
+        return self.frame.copy()
+
+    def __repr__(self) -> str:
+        lines = [f"FunnelReport by {self.by}: {len(self.frame)} groups, {self.hidden} too small to show"]
+        lines += [
+            f"  {row['group']}: {row['captured']:,} captured, {row['handed_over']:,} handed over,"
+            f" {row['accepted']:,} accepted, {row['won']:,} won"
+            for row in self.frame.head(8).to_dict("records")
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False, border=0, float_format="{:.3f}".format) + (
+            f"<p>{html.escape(repr(self).splitlines()[0])}</p>"
+        )
+
+
+def compute_funnel(
+    table: LeadTable, *, by: str = "period", limit_days: int = 2, as_of: dt.date | None = None
+) -> FunnelReport:
+    """Follow the leads from capture to handoff, verdict and deal, group by group.
+
+    Rates count only leads that are old enough to have an answer, so a young cohort is not made to look bad;
+    how many are too young is said. Reps are shown as ``rep 1``, ``rep 2``, … in order of their number of
+    leads, and groups under 20 leads are hidden.
+
+    Parameters
+    ----------
+    table : LeadTable
+        The leads.
+    by : str
+        ``period`` (calendar quarter), ``rep``, or a category, ordinal or boolean column of the table.
+    limit_days : int
+        Days within which a lead that was handed over should have a verdict.
+    as_of : date, optional
+        The day to which ages are counted, by default the table's.
+
+    Returns
+    -------
+    FunnelReport
+        One row per group: ``group``, ``captured``, ``handed_over``, ``decided`` (accepted or rejected),
+        ``accepted``, ``won``; ``accepted_rate`` and ``won_rate`` of the matured handed-over leads with
+        ``…_low`` and ``…_high`` (95 %, Clopper–Pearson) and ``…_n``; ``too_young`` (handed over, outcome not
+        matured); ``days_to_verdict`` and ``days_to_won`` (medians of those that happened); ``in_time`` (share
+        with a verdict within the limit, of the leads older than it); ``unworked`` (handed over, older than
+        the limit, still without verdict).
+
+    Raises
+    ------
+    LeadsError
+        If there is no such column or it holds numbers or free text.
+
+    References
+    ----------
+    .. [1] Clopper & Pearson (1934), Biometrika 26: 404-413.
+    """
+    targets = compute_targets(table, as_of=as_of)
+    groups = _groups(table, targets, by)
+    start = start_of(table)
+    verdict, decided = table.role("verdict"), table.role("decided")
+    outcome, closed = table.role("outcome"), table.role("closed")
+    n = len(table.frame)
+    none = np.zeros(n, dtype=bool)
+    facts = pd.DataFrame(
+        {
+            "group": groups,
+            "handed": targets["worked"].to_numpy(dtype=bool),
+            "accepted": (verdict == "accepted").to_numpy() if verdict is not None else none,
+            "rejected": (verdict == "rejected").to_numpy() if verdict is not None else none,
+            "won": (outcome == "won").to_numpy() if outcome is not None else none,
+            "accepted_label": targets["accepted"].to_numpy(),
+            "accepted_old": targets["accepted_mature"].to_numpy(dtype=bool),
+            "won_label": targets["won"].to_numpy(),
+            "won_old": targets["won_mature"].to_numpy(dtype=bool),
+            "age": targets["age_days"].to_numpy(),
+            "to_verdict": _days(decided, start, n),
+            "to_won": np.where(
+                (outcome == "won").to_numpy() if outcome is not None else none,
+                _days(closed, start, n),
+                np.nan,
+            ),
+        }
+    )
+    rows, hidden = [], 0
+    for name, part in facts.dropna(subset=["group"]).groupby("group", observed=True, sort=True):
+        if len(part) < SMALLEST_GROUP:
+            hidden += 1
+            continue
+        rows.append({"group": str(name), **_row(part, limit_days)})
+    columns = ["group", *_row(facts.head(0), limit_days)]
+    frame = pd.DataFrame(rows, columns=columns)
+    return FunnelReport(by=by, frame=frame, hidden=hidden, limit_days=limit_days)
+
+
+def _groups(table: LeadTable, targets: pd.DataFrame, by: str) -> Any:
+    if by == "period":
+        return targets["period"].to_numpy(dtype=object)
+    if by == "rep":
+        reps = table.role("rep")
+        if reps is None:
+            raise LeadsError("by: these leads have no column with role rep.")
+        order = reps.value_counts().index
+        width = len(str(len(order)))
+        names = {rep: f"rep {place:0{width}d}" for place, rep in enumerate(order, 1)}
+        return reps.map(names).to_numpy(dtype=object)
+    column = table.contract.column(by)
+    if column is None or by not in table.frame.columns:
+        known = ", ".join(["period", "rep", *table.contract.attributes()][:6])
+        raise LeadsError(f"by: expected one of {known}, …; got {by!r}.")
+    if column.type not in {"category", "ordinal", "boolean"} or column.role in {"verdict", "outcome"}:
+        raise LeadsError(f"by: {by!r} is {column.type}; expected a category, an ordinal or a boolean.")
+    values = table.frame[by]
+    return values.astype(object).where(values.notna(), "(missing)").astype(str).to_numpy(dtype=object)
+
+
+def _days(ended: pd.Series[Any] | None, start: pd.Series[Any], n: int) -> Any:
+    if ended is None or start.dtype.kind != "M":
+        return np.full(n, np.nan)
+    return (naive(ended).dt.normalize() - start.dt.normalize()).dt.days.to_numpy(dtype=np.float64)
+
+
+def _row(part: pd.DataFrame, limit_days: int) -> dict[str, Any]:
+    handed = part[part["handed"]]
+    decided = handed["accepted"] | handed["rejected"]
+    due = handed[handed["age"] >= limit_days]
+    late = ~(due["accepted"] | due["rejected"])
+    timed = due["to_verdict"].notna() & ~late
+    row: dict[str, Any] = {
+        "captured": len(part),
+        "handed_over": len(handed),
+        "decided": int(decided.sum()),
+        "accepted": int(handed["accepted"].sum()),
+        "won": int(handed["won"].sum()),
+    }
+    for name in ("accepted", "won"):
+        labels = handed.loc[handed[f"{name}_old"], f"{name}_label"].dropna()
+        low, high = _interval(int(labels.sum()), len(labels))
+        row |= {
+            f"{name}_n": len(labels),
+            f"{name}_rate": float(labels.mean()) if len(labels) else np.nan,
+            f"{name}_low": low,
+            f"{name}_high": high,
+        }
+    in_time = float((due["to_verdict"][timed] <= limit_days).sum() / len(due)) if timed.any() else np.nan
+    row |= {
+        "too_young": int((~handed["won_old"]).sum()),
+        "days_to_verdict": float(handed["to_verdict"].median()),
+        "days_to_won": float(handed["to_won"].median()),
+        "in_time": in_time,
+        "unworked": int(late.sum()),
+    }
+    return row
+
+
+def _interval(k: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Clopper–Pearson interval of a rate."""
+    if n == 0:
+        return float("nan"), float("nan")
+    low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
+    high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+    return low, high
+
+
+def summarise_reasons(table: LeadTable) -> pd.DataFrame:
+    """Count why leads were rejected, and which of it speaks against the definition.
+
+    Only a definitional reason (the lead should never have been handed over by the criteria) counts against
+    the definition. Procedural, clerical and contact reasons are shown apart: changing a threshold does not
+    change them.
+
+    Parameters
+    ----------
+    table : LeadTable
+        With a reason column whose contract declares `families`.
+
+    Returns
+    -------
+    DataFrame
+        One row per family: ``family``, ``n``, ``share`` (of the rejected leads), ``counts_against`` (the
+        definition), ``stage`` (``before contact`` or ``after contact``). Rejected leads without a reason are
+        the family ``none given``.
+
+    Raises
+    ------
+    LeadsError
+        If the contract has no reason with families, or no verdict.
+    """
+    column = table.contract.column_by_role("reason")
+    verdict = table.role("verdict")
+    name = f"{column.name}_family" if column is not None else ""
+    if name not in table.frame.columns or verdict is None:
+        raise LeadsError("these leads have no verdict with a reason whose contract declares `families`.")
+    rejected = table.frame.loc[(verdict == "rejected").to_numpy(), name].astype(object)
+    sizes = rejected.where(rejected.notna(), "none given").value_counts()
+    early = [family in _BEFORE_CONTACT for family in sizes.index]
+    return pd.DataFrame(
+        {
+            "family": sizes.index.astype(str),
+            "n": sizes.to_numpy(dtype=np.int64),
+            "share": sizes.to_numpy(dtype=np.float64) / max(len(rejected), 1),
+            "counts_against": [family == "definitional" for family in sizes.index],
+            "stage": ["before contact" if each else "after contact" for each in early],
+        }
+    )

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from leadml.errors import LeadsError
+from leadml.leads import (
+    SyntheticWorld,
+    compute_funnel,
+    compute_lag_curve,
+    generate_leads,
+    parse_contract,
+    read_leads,
+    summarise_reasons,
+    target_windows,
+)
+from leadml.leads._lags import window_from_curve
+
+CONTRACT = """
+name: tiny
+tables: {leads: {path: leads.csv}}
+columns:
+  lead_id: {from: leads.id, role: id}
+  created_on: {from: leads.created, role: created, type: date}
+  kind: {from: leads.kind, role: attribute, type: category}
+  size: {from: leads.size, role: attribute, type: integer}
+  verdict: {from: leads.verdict, role: verdict, accepted: [a], rejected: [r]}
+  decided_on: {from: leads.decided, role: decided, type: date}
+  reason: {from: leads.reason, role: reason, families: {definitional: [Too small], contactability: [No answer]}}
+  rep: {from: leads.rep, role: rep}
+windows: {verdict: 10 days, outcome: 30 days}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    rows = ["id,created,kind,size,verdict,decided,reason,rep"]
+    rows += [f"w{n},2021-01-01,web,5,a,2021-01-0{1 + n % 3},,Ann" for n in range(20)]
+    rows += [
+        f"r{n},2021-01-01,web,5,r,2021-01-09,{'Too small' if n < 6 else 'No answer'},Bob" for n in range(10)
+    ]
+    rows += [f"x{n},2021-01-01,web,5,r,2021-01-09,,Bob" for n in range(4)]
+    rows += [f"o{n},2021-01-01,list,,,,,Bob" for n in range(25)]
+    rows += [f"s{n},2021-01-01,fair,,a,2021-01-02,,Cleo" for n in range(3)]
+    (tmp_path / "leads.csv").write_text("\n".join([*rows, ""]))
+    return read_leads(parse_contract(CONTRACT, folder=tmp_path))
+
+
+def test_a_funnel_counts_by_hand(tiny):
+    report = compute_funnel(tiny, by="kind", limit_days=2)
+    frame = report.to_frame().set_index("group")
+    assert list(frame.index) == ["list", "web"]
+    assert report.hidden == 1
+    web = frame.loc["web"]
+    assert web[["captured", "handed_over", "decided", "accepted"]].tolist() == [34, 34, 34, 20]
+    assert web["days_to_verdict"] == 2
+    assert web["in_time"] == pytest.approx(20 / 34)
+    assert web["unworked"] == 0
+    assert web["won"] == 0
+    assert frame.loc["list", "handed_over"] == 0
+    assert "1 too small to show" in repr(report)
+    assert "<table" in report._repr_html_()
+
+
+def test_reps_are_shown_without_their_names(tiny):
+    report = compute_funnel(tiny, by="rep")
+    assert report.frame["group"].tolist() == ["rep 1", "rep 2"]
+    assert "Ann" not in repr(report) + report._repr_html_()
+
+
+def test_rates_leave_out_what_is_too_young():
+    table, _ = generate_leads(12_000, random_state=0)
+    frame = compute_funnel(table).frame.set_index("group")
+    assert np.isnan(frame.loc["2026Q1", "won_rate"])
+    assert frame.loc["2026Q1", "too_young"] > 500
+    for row in frame.loc[["2025Q1", "2025Q2"]].itertuples():
+        assert row.won_low < row.won_rate < row.won_high
+        assert row.accepted_low < row.accepted_rate < row.accepted_high
+    assert (frame["captured"] >= frame["handed_over"]).all()
+    assert frame["unworked"].loc["2026Q1"] > 0
+
+
+def test_groups_must_be_groups(tiny):
+    with pytest.raises(LeadsError, match="'size' is integer"):
+        compute_funnel(tiny, by="size")
+    with pytest.raises(LeadsError, match="expected one of period, rep, kind"):
+        compute_funnel(tiny, by="nothing")
+    with pytest.raises(LeadsError, match="expected a category"):
+        compute_funnel(tiny, by="verdict")
+
+
+def test_without_reps_there_is_no_table_of_reps(tmp_path):
+    (tmp_path / "leads.csv").write_text("id\n1\n")
+    contract = "name: x\ntables: {leads: {path: leads.csv}}\ncolumns: {id: {from: leads.id, role: id}}\n"
+    table = read_leads(parse_contract(contract, folder=tmp_path))
+    with pytest.raises(LeadsError, match="no column with role rep"):
+        compute_funnel(table, by="rep")
+    assert compute_funnel(table).frame.empty
+    with pytest.raises(LeadsError, match="no verdict with a reason"):
+        summarise_reasons(table)
+
+
+def test_only_definitional_reasons_count_against_the_definition(tiny):
+    reasons = summarise_reasons(tiny).set_index("family")
+    assert reasons["n"].to_dict() == {"definitional": 6, "contactability": 4, "none given": 4}
+    assert reasons["share"].sum() == pytest.approx(1)
+    assert reasons.index[reasons["counts_against"]].tolist() == ["definitional"]
+    assert reasons.loc["definitional", "stage"] == "before contact"
+    assert reasons.loc["contactability", "stage"] == "after contact"
+
+
+def test_the_lag_curve_is_not_fooled_by_young_leads():
+    world = SyntheticWorld(close_days=90.0, n_months=12, drift=0.0)
+    table, _ = generate_leads(60_000, random_state=1, world=world)
+    curve = compute_lag_curve(table, target="won")
+    assert curve["share"].is_monotonic_increasing
+    assert curve["rate"].iloc[-1] < 0.2
+    frame = table.frame[table.frame["outcome"] == "won"]
+    lags = (frame["closed_on"] - frame["handed_on"]).dt.days
+    naive = float(np.quantile(lags, 0.9))
+    # The true 90 % point of a gamma(2) lag with mean 90 days is 175 days.
+    assert abs(window_from_curve(curve) - 175) < 12
+    assert naive < 165
+
+
+def test_the_lag_curve_of_a_whole_cohort_is_the_share_closed(tmp_path):
+    rows = ["id,created,kind,size,verdict,decided,reason,rep"]
+    rows += [f"{n},2020-01-01,web,5,a,2020-01-{1 + n:02d},,A" for n in range(20)]
+    rows += ["99,2021-01-01,web,5,,,,A"]
+    (tmp_path / "leads.csv").write_text("\n".join([*rows, ""]))
+    table = read_leads(parse_contract(CONTRACT, folder=tmp_path))
+    curve = compute_lag_curve(table, target="accepted")
+    assert curve["days"].tolist() == list(range(20))
+    np.testing.assert_allclose(curve["share"], np.arange(1, 21) / 20, atol=0.005)
+
+
+def test_without_dates_there_is_no_curve(tmp_path):
+    (tmp_path / "leads.csv").write_text("id\n1\n")
+    contract = "name: x\ntables: {leads: {path: leads.csv}}\ncolumns: {id: {from: leads.id, role: id}}\n"
+    table = read_leads(parse_contract(contract, folder=tmp_path))
+    assert compute_lag_curve(table, target="won").empty
+    assert target_windows(table) == {"accepted": None, "won": None}
+    with pytest.raises(LeadsError, match="expected 'accepted' or 'won'"):
+        compute_lag_curve(table, target="lost")
