@@ -179,12 +179,21 @@ def _segments(coarse: dict[str, pd.Categorical], rows: Places) -> tuple[str, ...
     return tuple(words for _, words in found[:_MOST_SEGMENTS])
 
 
+def _difference(words: pd.Categorical, rows: Places) -> float:
+    """Return how far the leads that move differ from all leads in an attribute (total variation)."""
+    n = len(words.categories)
+    moved = np.bincount(words.codes[rows], minlength=n) / len(rows)
+    usual = np.bincount(words.codes, minlength=n) / len(words)
+    return float(np.abs(moved - usual).sum() / 2)
+
+
 def _profiles(coarse: dict[str, pd.Categorical], rows: Places) -> tuple[str, ...]:
-    """Name the most frequent combinations of the attributes that vary least among the leads that move."""
+    """Name the most frequent combinations of the attributes in which the leads that move differ most."""
     if len(rows) < _HIDDEN_BELOW or not coarse:
         return ()
-    spread = {name: len(np.unique(words.codes[rows])) for name, words in coarse.items()}
-    steady = sorted(coarse, key=lambda name: (spread[name], name))[:3]
+    unlike = {name: _difference(words, rows) for name, words in coarse.items()}
+    ranked_names = sorted(coarse, key=lambda name: (-round(unlike[name], 9), name))
+    steady = [name for name in ranked_names[:3] if unlike[name] >= 0.1] or ranked_names[:1]
     patterns, counts = np.unique(
         np.column_stack([coarse[name].codes[rows] for name in steady]), axis=0, return_counts=True
     )
