@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +15,7 @@ import pandas as pd
 
 from leadml._files import compute_sha256
 from leadml.errors import LeadsError, QuarantineError
-from leadml.leads._cells import TypedColumn, empty_series, level_series, type_column
+from leadml.leads._cells import TypedColumn, empty_series, level_series, text_series, type_column
 from leadml.leads._contract import extra_sources
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import has_zone
@@ -49,6 +50,7 @@ def read_leads(
     leads: Path | str | None = None,
     as_of: dt.date | None = None,
     need: Literal["loop", "attributes"] = "loop",
+    pseudonym_key: str | None = None,
 ) -> LeadTable:
     """Read the leads that a contract describes.
 
@@ -65,6 +67,10 @@ def read_leads(
         The day of the export; by default the latest day on which something is known to have happened.
     need : {"loop", "attributes"}
         ``"attributes"`` lets verdicts, outcomes, their dates and joined tables be absent: for scoring.
+    pseudonym_key : str, optional
+        A secret of at least 16 characters. With it each personal column becomes ``<name>_pseudonym``: equal
+        people (spelling apart) have equal pseudonyms, and nobody without the key can try names against them
+        (HMAC-SHA-256). Without it personal columns are not read at all.
 
     Returns
     -------
@@ -97,7 +103,9 @@ def read_leads(
         else {},
     )
     reads = {
-        table.name: _read_typed(contract, table, paths[table.name], lenient=need == "attributes")
+        table.name: _read_typed(
+            contract, table, paths[table.name], lenient=need == "attributes", key=_checked_key(pseudonym_key)
+        )
         for table in contract.tables
         if table.name in paths
     }
@@ -166,7 +174,17 @@ def _paths(contract: Contract, leads: Path | str | None) -> dict[str, Path | str
     return {table.name: resolve_place(contract, table, leads) for table in contract.tables}
 
 
-def _read_typed(contract: Contract, table: Table, path: Path | str, *, lenient: bool) -> _TypedTable:
+def _checked_key(key: str | None) -> bytes | None:
+    if key is None:
+        return None
+    if len(key) < 16:
+        raise LeadsError("pseudonym_key: expected at least 16 characters. A short key can be guessed.")
+    return key.encode()
+
+
+def _read_typed(
+    contract: Contract, table: Table, path: Path | str, *, lenient: bool, key: bytes | None = None
+) -> _TypedTable:
     columns = [
         column for column in contract.columns if column.table == table.name and column.role != "personal"
     ]
@@ -179,6 +197,13 @@ def _read_typed(contract: Contract, table: Table, path: Path | str, *, lenient: 
         optional = [column.source for column in columns if column.role in _LABEL_ROLES] + keys
     if table.join is not None:
         wanted.append(table.join[2])
+    personal = [
+        column
+        for column in contract.columns
+        if column.table == table.name and column.role == "personal" and key is not None
+    ]
+    wanted += [column.source for column in personal]
+    optional += [column.source for column in personal]
     raw = read_table(table, path, wanted=wanted, optional=optional)
     read = _TypedTable(table, raw, {}, np.ones(len(raw.lines), dtype=bool))
     mark_rows(read)
@@ -187,7 +212,16 @@ def _read_typed(contract: Contract, table: Table, path: Path | str, *, lenient: 
             read.typed[column.name] = empty_series(column, len(raw.lines))
             continue
         read.typed[column.name] = _typed_values(column, read)
+    for column in personal:
+        texts = raw.columns.pop(column.source, None)
+        if texts is not None and key is not None:
+            read.typed[column.name] = text_series([_pseudonym(text, key) for text in texts])
     return read
+
+
+def _pseudonym(text: object, key: bytes) -> str | None:
+    plain = " ".join(str(text).casefold().split()) if text is not None else ""
+    return hmac.new(key, plain.encode(), "sha256").hexdigest()[:20] if plain else None
 
 
 def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
@@ -405,10 +439,13 @@ def _assemble(
     data: dict[str, Any] = {}
     notices: list[str] = []
     for column in contract.columns:
-        if column.role == "personal":
-            continue
         read = reads.get(column.table)
         place = places[column.table]
+        if column.role == "personal":
+            if read is not None and column.name in read.typed:
+                pseudonyms = read.typed[column.name].array.take(place, allow_fill=True)
+                data[f"{column.name}_pseudonym"] = pd.Series(pseudonyms)
+            continue
         if read is None:
             data[column.name] = empty_series(column, n)
             continue

@@ -1,0 +1,351 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from leadml.leads import SyntheticWorld, audit_leads, generate_leads, parse_contract, read_leads
+from leadml.leads._audit_values import looks_missing
+from leadml.leads._finding import show_level
+from leadml.leads._rates import cell_codes, column_auc, rank_auc
+
+LEAKS = {
+    "leakage_single_column",
+    "filled_after_outcome",
+    "leakage_suspected",
+    "duration_column",
+    "event_state",
+    "target_rate_column",
+    "outcome_duration",
+    "values_jump",
+    "missingness_gives_outcome_away",
+    "date_proxy",
+    "special_value",
+}
+N = 3000
+
+
+@pytest.fixture
+def audited(tmp_path):
+    """Audit a table of a won/lost label and the given columns."""
+
+    def run(columns, *, kinds, won=None, more="", dates=None):
+        rng = np.random.default_rng(0)
+        n = len(next(iter(columns.values())))
+        won = rng.random(n) < 0.3 if won is None else won
+        data = {"id": np.arange(n), "won": np.where(won, "yes", "no"), **columns}
+        if dates is not None:
+            data["day"] = dates
+        pd.DataFrame(data).to_csv(tmp_path / "leads.csv", index=False)
+        lines = [
+            f"  {name}: {{from: leads.{name}, role: attribute, type: {kind}}}" for name, kind in kinds.items()
+        ]
+        if dates is not None:
+            lines.append("  day: {from: leads.day, role: created, type: date}")
+        text = (
+            "name: x\ntables: {leads: {path: leads.csv}}\ncolumns:\n  id: {from: leads.id, role: id}\n"
+            '  won: {from: leads.won, role: outcome, won: ["yes"], lost: ["no"]}\n'
+            + "\n".join(lines)
+            + "\n"
+            + more
+        )
+        return audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
+
+    return run
+
+
+def codes(report, column=None):
+    return {finding.code for finding in report.findings if column is None or finding.column == column}
+
+
+def labels(seed=0, n=N, rate=0.3):
+    return np.random.default_rng(seed).random(n) < rate
+
+
+def test_honest_columns_are_left_alone():
+    for seed in range(4):
+        for world in (
+            SyntheticWorld(),
+            SyntheticWorld.already_optimal(),
+            SyntheticWorld(drift=0.0, n_reps=3),
+        ):
+            table, _ = generate_leads(8000, random_state=seed, world=world)
+            report = audit_leads(table)
+            attributes = set(table.contract.attributes())
+            assert not {finding.code for finding in report.findings if finding.column in attributes} & LEAKS
+            assert codes(report) <= {"censored_cohorts", "rep_dependent_labels", "target_drift"}
+
+
+def test_a_column_that_tells_the_label_is_a_leak(audited):
+    won, rng = labels(), np.random.default_rng(1)
+    stage = np.where(rng.random(N) < 0.04, "c", np.where(won, "a", "b"))
+    report = audited(
+        {"stage": stage, "noise": rng.random(N).round(3)},
+        kinds={"stage": "category", "noise": "number"},
+        won=won,
+    )
+    assert report.columns("leakage_single_column") == ("stage",)
+    found = report.findings[0]
+    assert found.severity == "error"
+    assert found.evidence["auc"] > 0.9
+    assert codes(report, "noise") == set()
+
+
+def test_a_column_filled_only_for_winners_is_a_leak(audited):
+    won, rng = labels(), np.random.default_rng(1)
+    size = np.where(won & (rng.random(N) < 0.1), rng.integers(1, 9, N).astype(str), "")
+    report = audited({"contract_size": size}, kinds={"contract_size": "integer"}, won=won)
+    assert report.columns("filled_after_outcome") == ("contract_size",)
+
+
+def test_missingness_that_goes_with_the_label_is_told(audited):
+    won, rng = labels(), np.random.default_rng(1)
+    there = rng.random(N) < np.where(won, 0.8, 0.4)
+    words = np.where(there, rng.choice(["x", "y", "z"], N), "")
+    report = audited({"job": words}, kinds={"job": "category"}, won=won)
+    evidence = next(
+        each for each in report.findings if each.code == "missingness_gives_outcome_away"
+    ).evidence
+    assert evidence["rate_filled"] > 1.5 * evidence["rate_missing"]
+
+
+def test_random_missingness_is_not_told(audited):
+    words = np.where(np.random.default_rng(1).random(N) < 0.4, "", "x")
+    assert "missingness_gives_outcome_away" not in codes(audited({"job": words}, kinds={"job": "category"}))
+
+
+def test_a_rate_computed_from_the_answers_is_a_leak(audited):
+    won, rng = labels(), np.random.default_rng(1)
+    source = rng.integers(0, 6, N)
+    rate = pd.Series(won).groupby(source).transform("mean").to_numpy()
+    report = audited({"source_rate": rate}, kinds={"source_rate": "number"}, won=won)
+    assert report.columns("target_rate_column") == ("source_rate",)
+
+
+def test_a_duration_that_ends_with_the_deal_is_a_leak(tmp_path):
+    rng = np.random.default_rng(0)
+    start = pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 200, 400), unit="D")
+    lag = rng.integers(1, 90, 400)
+    frame = pd.DataFrame({"id": range(400), "day": start.strftime("%Y-%m-%d"), "lag": lag})
+    frame["closed"] = (start + pd.to_timedelta(lag, unit="D")).strftime("%Y-%m-%d")
+    frame["won"] = np.where(rng.random(400) < 0.5, "yes", "no")
+    frame.to_csv(tmp_path / "leads.csv", index=False)
+    text = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  id: {from: leads.id, role: id}
+  day: {from: leads.day, role: created, type: date}
+  won: {from: leads.won, role: outcome, won: ["yes"], lost: ["no"]}
+  closed: {from: leads.closed, role: closed, type: date}
+  lag: {from: leads.lag, role: attribute, type: integer}
+windows: {outcome: 100 days}
+"""
+    report = audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
+    assert report.columns("outcome_duration") == ("lag",)
+
+
+def test_single_values_unlike_their_neighbours_are_told(audited):
+    rng = np.random.default_rng(0)
+    days = rng.integers(0, 100, 20_000)
+    batch = np.isin(days, [16, 33, 44, 62, 71, 85]) | (rng.random(20_000) < 0.0)
+    days = np.where(rng.random(20_000) < 0.3, rng.choice([16, 33, 44, 62, 71, 85], 20_000), days)
+    batch = np.isin(days, [16, 33, 44, 62, 71, 85])
+    won = rng.random(20_000) < np.where(batch, 0.04, 0.35)
+    report = audited({"age": days}, kinds={"age": "integer"}, won=won)
+    assert "values_jump" in codes(report, "age")
+    assert codes(audited({"age": days}, kinds={"age": "integer"}, won=labels(3, 20_000)), "age") == set()
+
+
+def test_a_value_that_is_a_kind_and_not_an_amount_is_told(audited):
+    rng = np.random.default_rng(0)
+    seconds = np.where(rng.random(N) < 0.25, 0, rng.integers(1, 2000, N))
+    won = rng.random(N) < np.where(seconds == 0, 0.42, 0.1 + 0.5 * seconds / 2000)
+    report = audited({"seconds": seconds}, kinds={"seconds": "integer"}, won=won)
+    assert report.columns("special_value") == ("seconds",)
+    smooth = rng.random(N) < 0.1 + 0.5 * seconds / 2000
+    assert (
+        audited({"seconds": seconds}, kinds={"seconds": "integer"}, won=smooth).columns("special_value") == ()
+    )
+
+
+def test_a_disguised_date_is_told(audited):
+    n = N
+    index = np.repeat(np.random.default_rng(0).normal(5, 1, 12).round(2), n // 12)
+    report = audited(
+        {"rate": index, "number": np.arange(n) + 20.0}, kinds={"rate": "number", "number": "number"}
+    )
+    assert set(report.columns("date_proxy")) == {"rate", "number"}
+
+
+def test_a_batch_and_what_it_carries_are_told(audited):
+    rng = np.random.default_rng(0)
+    day = rng.integers(0, 600, N)
+    source = rng.choice(["web", "fair"], N)
+    bought = np.arange(N) % 5 == 0
+    day[bought], source[bought] = rng.integers(3, 6, bought.sum()), "list"
+    won = rng.random(N) < np.where(bought, 0.01, 0.3)
+    dates = (pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
+    report = audited({"source": source}, kinds={"source": "category"}, won=won, dates=dates)
+    finding = next(each for each in report.findings if each.code == "batch_upload")
+    assert finding.evidence["level"] == "list"
+    assert finding.evidence["auc"] > 0.6 > finding.evidence["auc_without"] + 0.05
+
+
+def test_a_form_that_changed_is_told(audited):
+    day = np.sort(np.random.default_rng(0).integers(0, 600, N))
+    dates = (pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
+    budget = np.where(day > 300, "asked", "")
+    assert audited({"budget": budget}, kinds={"budget": "category"}, dates=dates).columns(
+        "schema_change"
+    ) == ("budget",)
+
+
+def test_results_that_begin_late_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    day = rng.integers(0, 500, 4000)
+    won = (rng.random(4000) < 0.15) & (day > 180)
+    start = pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")
+    close = start + pd.to_timedelta(rng.integers(1, 40, 4000), unit="D")
+    frame = pd.DataFrame(
+        {"id": range(4000), "day": start.strftime("%Y-%m-%d"), "won": np.where(won, "yes", "no")}
+    )
+    frame["closed"] = np.where(won, close.strftime("%Y-%m-%d"), "")
+    frame.loc[frame.index[won][0], "closed"] = "2020-12-01"
+    text = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  id: {from: leads.id, role: id}
+  day: {from: leads.day, role: created, type: date}
+  won: {from: leads.won, role: outcome, won: ["yes"], lost: ["no"]}
+  closed: {from: leads.closed, role: closed, type: date}
+windows: {outcome: 100 days}
+"""
+    frame.to_csv(tmp_path / "leads.csv", index=False)
+    report = audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
+    assert "left_truncation" in codes(report)
+    order = next(each for each in report.findings if each.code == "dates_out_of_order")
+    assert order.evidence["n"] == 1
+    assert order.evidence["lines"] == [2 + int(frame.index[won][0])]
+
+
+def test_what_is_written_for_no_value_is_told(audited):
+    rng = np.random.default_rng(0)
+    columns = {
+        "city": rng.choice(["Berlin", "Select", "#VALUE!"], N),
+        "title": rng.choice(["CEO", "Example-Job-title"], N),
+        "last": np.where(rng.random(N) < 0.6, 999, rng.integers(1, 20, N)),
+        "revenue": np.where(rng.random(N) < 0.6, 0, rng.integers(1000, 90_000, N)),
+        "owner": rng.choice(["owner", "Owner", "A &amp; B"], N),
+        "same": ["x"] * N,
+        "copy": rng.choice(["Berlin", "Paris"], N),
+        "number": rng.integers(0, 400, N),
+        "when": np.repeat([20210105, 20210207, 20211231], N // 3),
+        "who": [f"x{n}" for n in range(N)],
+    }
+    columns["copy2"] = np.where(columns["copy"] == "Berlin", "B", "P")
+    kinds = dict.fromkeys(columns, "category") | {"last": "integer", "revenue": "integer", "when": "integer"}
+    report = audited(columns, kinds=kinds)
+    assert set(report.columns("missing_marker")) == {"city", "last"}
+    assert report.columns("placeholder_value") == ("title",)
+    assert report.columns("zero_may_mean_missing") == ("revenue",)
+    assert report.columns("level_variants") == ("owner",)
+    assert report.columns("html_entities") == ("owner",)
+    assert report.columns("constant_column") == ("same",)
+    assert report.columns("duplicate_column") == ("copy2",)
+    assert report.columns("number_as_text") == ("number",)
+    assert report.columns("date_as_number") == ("when",)
+    assert report.columns("identifier_as_attribute") == ("who",)
+
+
+def test_repeated_leads_are_told_only_beyond_chance(audited):
+    rng = np.random.default_rng(0)
+    columns = {f"a{n}": rng.integers(0, 9, 600) for n in range(10)}
+    for values in columns.values():
+        values[500:] = values[:100]
+    report = audited(columns, kinds=dict.fromkeys(columns, "integer"))
+    assert next(each for each in report.findings if each.code == "duplicate_leads").evidence["n"] == 100
+    few = {"a": rng.integers(0, 3, 600), "b": rng.integers(0, 3, 600), "c": rng.integers(0, 3, 600)}
+    assert "duplicate_leads" not in codes(audited(few, kinds=dict.fromkeys(few, "integer")))
+
+
+def test_labels_that_depend_on_the_rep_or_contradict_reasons_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    rep = rng.choice(["Ann", "Bob", "Cy"], 900)
+    accepted = rng.random(900) < np.where(rep == "Ann", 0.9, 0.4)
+    reason = np.where(~accepted & (rng.random(900) < 0.5), "Too small", "")
+    reason[np.flatnonzero(accepted)[:7]] = "Too small"
+    pd.DataFrame({"id": range(900), "v": np.where(accepted, "a", "r"), "rep": rep, "reason": reason}).to_csv(
+        tmp_path / "leads.csv", index=False
+    )
+    text = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  id: {from: leads.id, role: id}
+  verdict: {from: leads.v, role: verdict, accepted: [a], rejected: [r]}
+  rep: {from: leads.rep, role: rep}
+  reason: {from: leads.reason, role: reason}
+"""
+    report = audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
+    assert codes(report) >= {"rep_dependent_labels", "verdict_contradicts_reason", "rejected_without_reason"}
+    shown = report.to_frame().to_csv()
+    assert "Ann" not in shown
+    only = text.replace("rejected: [r]", "rejected: [x]")
+    again = audit_leads(read_leads(parse_contract(only, folder=tmp_path)))
+    assert "only_successes_recorded" in codes(again)
+
+
+def test_a_report_can_be_shown_and_written():
+    table, _ = generate_leads(6000, random_state=0)
+    report = audit_leads(table)
+    frame = report.to_frame()
+    assert list(frame.columns) == ["code", "severity", "column", "message", "evidence"]
+    assert list(report.to_dict()["findings"][0]) == ["code", "severity", "column", "message", "evidence"]
+    assert len(repr(report).splitlines()) <= 10
+    assert "AuditReport: 6,000 leads" in repr(report)
+    assert "<table" in report._repr_html_()
+    assert report.columns("nothing") == ()
+
+
+def test_declared_knowledge_is_noted_not_accused(audited):
+    won = labels()
+    stage = np.where(won, "a", "b")
+    kinds = {"stage": "category, known_at: after"}
+    report = audited({"stage": stage}, kinds=kinds, won=won)
+    assert codes(report, "stage") == {"known_after"}
+
+
+def test_an_empty_table_has_no_findings(audited):
+    report = audited({"x": np.array([], dtype=object)}, kinds={"x": "category"})
+    assert report.findings == ()
+
+
+def test_one_class_gives_no_leak(audited):
+    report = audited({"x": np.arange(300)}, kinds={"x": "integer"}, won=np.ones(300, dtype=bool))
+    assert not codes(report) & {"leakage_single_column", "filled_after_outcome"}
+
+
+def test_levels_are_shown_only_when_they_cannot_be_a_person():
+    assert show_level("Web", 5) == "Web"
+    assert show_level("Ann Lee", 1) == "aaa aaa"
+    assert show_level("a@b.co", 50) == "a@a.aa"
+    assert show_level("0049 1234567", 50) == "9999 9999999"
+
+
+def test_words_for_no_value():
+    assert all(looks_missing(word) for word in ("N/A", "-", "none", "[Not Provided]", "??", "#N/A", "TBD"))
+    assert not any(looks_missing(word) for word in ("Nantes", "Other", "0", "Web", "Naomi"))
+
+
+def test_areas_under_the_curve_by_hand():
+    y = np.array([0.0, 0.0, 1.0, 1.0])
+    assert rank_auc(y, np.array([1.0, 2.0, 2.0, 3.0])) == 0.875
+    assert np.isnan(rank_auc(np.ones(3), np.arange(3.0)))
+    rng = np.random.default_rng(0)
+    noise = column_auc(
+        cell_codes(pd.Series(rng.integers(0, 500, 4000).astype(str))), labels(1, 4000).astype(float)
+    )
+    assert abs(noise - 0.5) < 0.03
+    dates = pd.Series(pd.date_range("2021-01-01", periods=100)).where(lambda day: day.dt.day > 3)
+    assert len(np.unique(cell_codes(dates))) > 30
+    assert set(cell_codes(pd.Series([np.nan, np.nan]))) == {0}
