@@ -1,7 +1,15 @@
 """What both sides read before they decide, and how they sign: packet, summary, sign-off and history."""
 
 from leadml.review._dossier import Dossier, SignatureError, load_dossier, write_dossiers
-from leadml.review._history import Entry, History, Verification, load_history, verify_signatures
+from leadml.review._history import (
+    Entry,
+    History,
+    Verification,
+    history_file,
+    load_history,
+    verify_signatures,
+)
+from leadml.review._nearest import describe_nearest
 from leadml.review._packet import build_packet, write_packet
 from leadml.review._parts import Run
 from leadml.review._sign import SignOff, rollback, sign_proposal
@@ -21,6 +29,8 @@ __all__ = [
     "WhatIf",
     "build_packet",
     "build_what_if",
+    "describe_nearest",
+    "history_file",
     "load_dossier",
     "load_history",
     "rollback",

@@ -428,12 +428,15 @@ def _axis(
         bins[np.isnan(values)] = len(edges) + 1
         labels = (*_interval_names(edges), "not known")
         return Axis(name=attribute.name, unit=unit, edges=edges, labels=labels), bins
-    texts = series.astype(object).map(lambda value: _level(value, attribute), na_action="ignore")
-    levels = _levels(attribute, texts, own)
-    place = {level: float(position) for position, level in enumerate(levels)}
-    found = texts.map(lambda text: place.get(text, len(levels)), na_action="ignore")
-    missing = texts.isna().to_numpy()
-    bins = np.where(missing, len(levels) + 1, found.fillna(0).to_numpy(dtype=float)).astype(np.int64)
+    codes, distinct = pd.factorize(series)  # each distinct value is looked at once
+    texts = [_level(value, attribute) for value in distinct]
+    frequent = [
+        texts[i] for i in np.argsort(-np.bincount(codes[codes >= 0], minlength=len(texts)), kind="stable")
+    ]
+    levels = _levels(attribute, frequent, own)
+    place = {level: position for position, level in enumerate(levels)}
+    found = np.array([*(place.get(text, len(levels)) for text in texts), len(levels) + 1], dtype=np.int64)
+    bins = found[codes]
     labels = (*levels, "other", "not known")
     return Axis(name=attribute.name, unit=unit, edges=(), labels=labels), bins
 
@@ -444,13 +447,12 @@ def _level(value: object, attribute: Attribute) -> str:
     return format_value(value) if attribute.type == "date" else str(value)
 
 
-def _levels(attribute: Attribute, texts: pd.Series[Any], own: Sequence[Criterion]) -> tuple[str, ...]:
+def _levels(attribute: Attribute, frequent: Sequence[str], own: Sequence[Criterion]) -> tuple[str, ...]:
     if attribute.type == "boolean":
         return ("no", "yes")
     if attribute.levels and len(attribute.levels) <= MAX_LEVELS:
         return attribute.levels
     named = [str(value) for criterion in own for value in criterion.values]  # noqa: PD011 - no frame
-    frequent = [str(name) for name in texts.value_counts().index]
     return tuple(dict.fromkeys([*named, *frequent]))[: max(MAX_LEVELS, len(set(named)))]
 
 
