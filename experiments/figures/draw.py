@@ -2,21 +2,23 @@
 
     python experiments/figures/draw.py
 
-Seeded; a second run changes nothing.
+Seeded. The picture is the proposal as the packet shows it, photographed in Chromium (left as it is where
+no Chromium is installed).
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
-import matplotlib as mpl
-
 from leadml.definitions import describe_rules
 from leadml.experiment import analyse_experiment, load_experiment, write_demo
+from leadml.review import write_packet
 
 ROOT = Path(__file__).parents[2]
+PICTURE = ROOT / "experiments" / "figures" / "proposal.png"
 
 
 def main() -> None:
@@ -24,19 +26,27 @@ def main() -> None:
     text = readme.read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
         result = analyse_experiment(load_experiment(write_demo(folder)))
-    draw_proposal(result.proposals)
+        write_packet(result, Path(folder) / "packet.html")
+        draw_proposal(Path(folder) / "packet.html")
     text = replace_block(text, "demo-summary", f"```text\n{str(result).rstrip()}\n```")
     text = replace_block(text, "rules", rules_table())
     readme.write_text(text, "utf-8")
 
 
-def draw_proposal(proposals) -> None:
-    settings = {"svg.hashsalt": "leadml", "svg.fonttype": "none"}
-    with mpl.rc_context(settings):
-        figure, ax = mpl.pyplot.subplots(figsize=(8, 2.6), layout="constrained")
-        proposals.plot(ax)
-        path = ROOT / "experiments" / "figures" / "proposal.svg"
-        figure.savefig(path, metadata={"Date": None, "Creator": None})
+def draw_proposal(packet: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print("no Chromium on the path: the picture stays as it is")
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        browser = driver.chromium.launch(executable_path=chromium, args=quiet)
+        page = browser.new_page(viewport={"width": 900, "height": 900}, color_scheme="light")
+        page.goto(packet.as_uri())
+        page.locator(".card.change").first.screenshot(path=PICTURE)
+        browser.close()
 
 
 def rules_table() -> str:
@@ -53,6 +63,4 @@ def replace_block(text: str, name: str, block: str) -> str:
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt  # noqa: F401 - loads mpl.pyplot
-
     main()
