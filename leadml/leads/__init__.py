@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     )
     from leadml.leads._export import write_leads, write_quarantine
     from leadml.leads._finding import AuditFinding, AuditReport
+    from leadml.leads._funnel import FunnelReport, compute_funnel, summarise_reasons
     from leadml.leads._ingest import IngestReport, ingest_leads
     from leadml.leads._lags import compute_lag_curve
+    from leadml.leads._propose import ContractProposal, propose_contract
     from leadml.leads._read import read_leads
     from leadml.leads._table import LeadTable, Manifest
     from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
@@ -51,8 +53,10 @@ _HOMES = {
     "AuditReport": "_finding",
     "Column": "_contract",
     "Contract": "_contract",
+    "ContractProposal": "_propose",
     "DEMO_CONTRACT": "_demo",
     "DEMO_DEFINITION": "_demo",
+    "FunnelReport": "_funnel",
     "IngestReport": "_ingest",
     "LeadBatch": "_batches",
     "LeadStream": "_batches",
@@ -64,6 +68,7 @@ _HOMES = {
     "Table": "_contract",
     "TimeSplit": "_targets",
     "audit_leads": "_audit",
+    "compute_funnel": "_funnel",
     "compute_lag_curve": "_lags",
     "compute_targets": "_targets",
     "generate_leads": "_demo",
@@ -71,9 +76,11 @@ _HOMES = {
     "load_contract": "_contract",
     "open_leads": "_batches",
     "parse_contract": "_contract",
+    "propose_contract": "_propose",
     "read_leads": "_read",
     "render_demo_definition": "_demo",
     "split_periods": "_targets",
+    "summarise_reasons": "_funnel",
     "target_windows": "_targets",
     "write_leads": "_export",
     "write_quarantine": "_export",
@@ -87,6 +94,8 @@ __all__ = [
     "AuditReport",
     "Column",
     "Contract",
+    "ContractProposal",
+    "FunnelReport",
     "IngestReport",
     "LeadBatch",
     "LeadChunk",
@@ -100,6 +109,7 @@ __all__ = [
     "Table",
     "TimeSplit",
     "audit_leads",
+    "compute_funnel",
     "compute_lag_curve",
     "compute_targets",
     "find_repeated_rows",
@@ -111,10 +121,12 @@ __all__ = [
     "open_leads",
     "parse_contract",
     "plan_chunks",
+    "propose_contract",
     "read_leads",
     "render_demo_definition",
     "settle_repeated_rows",
     "split_periods",
+    "summarise_reasons",
     "target_windows",
     "write_leads",
     "write_quarantine",
