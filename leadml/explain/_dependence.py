@@ -314,7 +314,9 @@ def explain_stability(
     for repeat in range(n_repeats):
         draw = np.sort(rng.choice(rows, rows.size))
         extras = ("ebm",) if model.candidate == "explainable boosting machine" else ()
-        candidates = list_candidates(model.features, random_state=random_state + repeat, extras=extras)
+        candidates = list_candidates(
+            model.features, random_state=random_state + repeat, n_leads=rows.size, extras=extras
+        )
         candidate = next(c for c in candidates if c.name == model.candidate)
         pipeline = candidate.fit(X.iloc[draw], y[draw])
         values, _, _ = attribute_codes(pipeline["model"], pipeline["encode"].transform(X.iloc[shown]))

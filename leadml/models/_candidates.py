@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Choice", "choose_candidate", "list_candidates", "order_rows", "split_origins"]
 
 _ORIGINS = (0.4, 0.6, 0.8)
+_ORIGINS_OF_MANY = (0.5, 0.75)
 _MIN_CLASS = 5
+_MANY_LEADS = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,15 @@ class Candidate:
         Whether it can be adjusted for who decided.
     ignores : tuple of str
         Attributes that it leaves out.
+    follows : str
+        It is only tried if the best candidate so far has a name that begins so.
     """
 
     name: str
     build: Callable[[], Pipeline]
     takes_groups: bool = False
     ignores: tuple[str, ...] = ()
+    follows: str = ""
 
     def fit(
         self, X: pd.DataFrame, y: NDArray[np.float64], groups: NDArray[np.int64] | None = None
@@ -83,7 +88,7 @@ class Choice:
 
 
 def list_candidates(
-    features: Sequence[Feature], *, random_state: int, extras: Sequence[str] = ()
+    features: Sequence[Feature], *, random_state: int, n_leads: int = 0, extras: Sequence[str] = ()
 ) -> tuple[Candidate, ...]:
     """List the candidates, simplest first.
 
@@ -93,6 +98,8 @@ def list_candidates(
         What the model may see; their directions become monotone constraints of one booster.
     random_state : int
         Seed of the boosters.
+    n_leads : int, default 0
+        Training leads; from 15,000 on a larger booster is tried where the small one is the best.
     extras : sequence of {"ebm"}
         Candidates that need an extra package.
 
@@ -113,22 +120,25 @@ def list_candidates(
 
         return Candidate(name=name, build=build, takes_groups=True, ignores=ignore)
 
-    def boosting(name: str, monotone: Sequence[int] | None, ignore: tuple[str, ...]) -> Candidate:
+    def boosting(
+        name: str, monotone: Sequence[int] | None, ignore: tuple[str, ...], *, n_leaves: int = 8
+    ) -> Candidate:
         def build() -> Pipeline:
             model = HistGradientBoostingClassifier(
                 learning_rate=0.08,
-                max_iter=80,
-                max_leaf_nodes=8,
+                max_iter=80 if n_leaves == 8 else 120,
+                max_leaf_nodes=n_leaves,
                 min_samples_leaf=25,
                 l2_regularization=5.0,
-                max_bins=64,
+                max_bins=255,
                 early_stopping=False,
                 monotonic_cst=list(monotone) if monotone is not None else None,
                 random_state=random_state,
             )
             return _pipeline(features, model, ignore)
 
-        return Candidate(name=name, build=build, ignores=ignore)
+        follows = "" if n_leaves == 8 else "boosting"
+        return Candidate(name=name, build=build, ignores=ignore, follows=follows)
 
     found = [
         logistic("logistic, strongly shrunk", 30.0, long),
@@ -137,6 +147,8 @@ def list_candidates(
     if any(directions):
         found.append(boosting("boosting, monotone as the definition says", directions, long))
     found.append(boosting("boosting", None, long))
+    if n_leads >= _MANY_LEADS:
+        found.append(boosting("boosting, larger", None, long, n_leaves=24))
     if long:
         found.append(logistic("logistic, strongly shrunk, with long lists", 30.0, ()))
         found.append(boosting("boosting, with long lists", None, ()))
@@ -162,6 +174,12 @@ def _pipeline(features: Sequence[Feature], model: Any, ignore: tuple[str, ...]) 
         ignore=ignore,
     )
     return Pipeline([("encode", encoder), ("model", model)])
+
+
+def _best(candidates: Sequence[Candidate], y: NDArray[np.float64], predicted: NDArray[np.float64]) -> str:
+    """Give the name of the candidate with the least log loss so far."""
+    losses = [log_losses(y, p).mean() if y.size else 0.0 for p in predicted]
+    return candidates[int(np.nanargmin(losses))].name
 
 
 def order_rows(X: pd.DataFrame, y: NDArray[np.float64], t0: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -197,7 +215,7 @@ def order_rows(X: pd.DataFrame, y: NDArray[np.float64], t0: NDArray[np.float64])
 
 
 def split_origins(t0: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[slice, slice]]:
-    """Split leads in order of time into what comes before and after three origins.
+    """Split leads in order of time into what comes before and after three origins (two from 15,000 leads).
 
     Leads of the same moment are never divided unless nearly all have one. Each origin needs five leads of
     each class before it and one of each after it.
@@ -216,7 +234,7 @@ def split_origins(t0: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple
     """
     n = y.size
     cuts = []
-    for share in _ORIGINS:
+    for share in _ORIGINS if n < _MANY_LEADS else _ORIGINS_OF_MANY:
         cut = int(n * share)
         start = int(np.searchsorted(t0, t0[cut], side="left"))
         cuts.append(start if start >= 0.5 * cut else cut)
@@ -271,6 +289,10 @@ def choose_candidate(
     predicted = np.full((len(candidates), rows.size), np.nan)
     for i, candidate in enumerate(candidates):
         start = 0
+        if candidate.follows and not _best(candidates[:i], y[rows], predicted[:i]).startswith(
+            candidate.follows
+        ):
+            continue
         for earlier, later in folds:
             step(candidate.name)
             pipeline = candidate.fit(X.iloc[earlier], y[earlier], None if groups is None else groups[earlier])
@@ -289,8 +311,8 @@ def choose_candidate(
         )
         return Choice(name=candidates[0].name, table=table, rows=rows, y_prob=np.zeros(0), stretches=rows)
     losses = np.stack([log_losses(y[rows], p) for p in predicted])
-    mean = losses.mean(axis=1)
-    best = int(np.argmin(mean))
+    mean = losses.mean(axis=1)  # missing for a candidate that was not tried
+    best = int(np.nanargmin(mean))
     gap = losses - losses[best]
     error = gap.std(axis=1, ddof=1) / np.sqrt(rows.size) if rows.size > 1 else np.zeros(len(candidates))
     chosen = int(np.flatnonzero(gap.mean(axis=1) <= error)[0])

@@ -94,6 +94,8 @@ class EbmClassifier(ClassifierMixin, BaseEstimator):
         if self.classes_.size < 2:
             raise ValueError("Classifier can't train when only one class is present.")
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        if weight is not None and np.unique(np.asarray(y)[weight > 0]).size < 2:
+            raise ValueError("Classifier can't train when only one class is present.")
         try:
             from interpret.glassbox import ExplainableBoostingClassifier
         except ImportError as error:

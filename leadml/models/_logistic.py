@@ -42,7 +42,7 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
         Ridge penalty of each (standardised) term; positive.
     n_bends : int, default 3
         Bends of each curve.
-    max_rows : int, default 200_000
+    max_rows : int, default 100_000
         Above this, evenly spaced rows are fitted.
 
     Attributes
@@ -69,7 +69,7 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
         kinds: Sequence[str] | None = None,
         penalty: float = 3.0,
         n_bends: int = 3,
-        max_rows: int = 200_000,
+        max_rows: int = 100_000,
     ) -> None:
         self.kinds = kinds
         self.penalty = penalty
@@ -123,9 +123,14 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
         kinds = ["number"] * X.shape[1] if self.kinds is None else list(self.kinds)
         smooth = kinds.count("number") <= _MAX_SMOOTH_COLUMNS
         terms = [_Term(X[:, j], weight, kinds[j], self.n_bends if smooth else 0) for j in range(X.shape[1])]
-        design = np.column_stack(
-            [np.ones(X.shape[0]), *(term.design(X[:, j]) for j, term in enumerate(terms)), member]
-        )
+        width = 1 + sum(term.width for term in terms)
+        design = np.empty((X.shape[0], width + member.shape[1]))
+        design[:, 0] = 1.0
+        design[:, width:] = member
+        start = 1
+        for j, term in enumerate(terms):
+            term.fill(X[:, j], design[:, start : start + term.width])
+            start += term.width
         centre = (weight @ design) / max(weight.sum(), 1e-300)
         centre[0] = 0.0
         design -= centre
@@ -267,19 +272,22 @@ class _Term:
                 self.curve = np.column_stack([line, self.curve])
         self.width = self.curve.shape[1] + (not np.isnan(self.spike)) + self.has_missing
 
-    def design(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Build the columns for leads."""
+    def fill(self, x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        """Fill the columns for leads."""
         missing = np.isnan(x)
-        known = np.where(missing, self.grid[0] if self.grid.size else 0.0, x)
-        columns = [
-            np.where(missing, 0.0, np.interp(known, self.grid, self.curve[:, k]))
-            for k in range(self.curve.shape[1])
-        ]
+        size = self.curve.shape[1]
+        if self.grid.size > 1:
+            place = np.clip(np.searchsorted(self.grid, x, side="right") - 1, 0, self.grid.size - 2)
+            step = (np.where(missing, 0.0, x) - self.grid[place]) / np.diff(self.grid)[place]
+            step = np.clip(step, 0.0, 1.0)[:, None]
+            out[:, :size] = self.curve[place] * (1 - step) + self.curve[place + 1] * step
+        elif size:
+            out[:, :size] = self.curve
+        out[missing, :size] = 0.0
         if not np.isnan(self.spike):
-            columns.append((x == self.spike).astype(np.float64))
+            out[:, size] = x == self.spike
         if self.has_missing:
-            columns.append(missing.astype(np.float64))
-        return np.column_stack(columns) if columns else np.empty((x.size, 0))
+            out[:, -1] = missing
 
 
 def _one_hot(groups: NDArray[Any]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from leadml.models._baselines import (
     predict_points,
 )
 from leadml.models._calibration import choose_calibration
-from leadml.models._candidates import choose_candidate, list_candidates, order_rows
+from leadml.models._candidates import choose_candidate, list_candidates, order_rows, split_origins
 from leadml.models._features import choose_features, compute_features
 from leadml.models._level import compare_levels
 from leadml.models._model import TARGET_WORDS, ModelEvaluation, TrainedModel, UntrainedModel
@@ -118,11 +118,13 @@ def train_model(
     test = _in_order(late, everything, label, time)
     X, y = everything.iloc[train], label[train]
 
-    candidates = list_candidates(features, random_state=random_state, extras=extras)
+    candidates = list_candidates(features, random_state=random_state, n_leads=train.size, extras=extras)
     reps, groups = _adjust_for_reps(table, target, candidates, X, y, train)
     if groups is not None:
         candidates = tuple(candidate for candidate in candidates if candidate.takes_groups)
-    report = _Report(total=3 * len(candidates) + 1, progress=progress, target=target)
+    report = _Report(
+        total=len(split_origins(time[train], y)) * len(candidates) + 1, progress=progress, target=target
+    )
     choice = choose_candidate(
         candidates, X, y, t0=np.nan_to_num(time[train], nan=-np.inf), step=report.step, groups=groups
     )
@@ -133,7 +135,7 @@ def train_model(
         notices += tuple(f"{name}: a long list that does not help on later leads." for name in chosen.ignores)
         features = tuple(feature for feature in features if feature.name not in chosen.ignores)
         everything = everything[[feature.name for feature in features]]
-        candidates = list_candidates(features, random_state=random_state, extras=extras)
+        candidates = list_candidates(features, random_state=random_state, n_leads=train.size, extras=extras)
         chosen = next(candidate for candidate in candidates if candidate.name == choice.name)
     pipeline = chosen.fit(everything.iloc[train], y, groups)
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from leadml.models import EbmClassifier, load_bundle, train_model, write_bundle
 
@@ -41,6 +42,19 @@ def test_tables_score_as_interpret_does(monkeypatch):
     )
     assert model.score(X, y) > 0.8
     assert any(len(columns) == 2 for columns in model.terms_)
+
+
+@pytest.mark.slow
+@needs_interpret
+@pytest.mark.filterwarnings("ignore:Skipping check:sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    [EbmClassifier(interactions=0, outer_bags=1)],
+    expected_failed_checks=lambda _: {
+        "check_sample_weight_equivalence_on_dense_data": "interpret draws its validation leads by position"
+    },
+)
+def test_it_is_a_scikit_learn_estimator(estimator, check):
+    check(estimator)
 
 
 @needs_interpret
