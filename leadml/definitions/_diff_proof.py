@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from leadml.definitions._definition import Criterion, Definition, Group, said
-from leadml.definitions._space import Space, TooLargeError, conjunction, make_space, negation
+from leadml.definitions._diagram import conjunction, negation
+from leadml.definitions._space import Space, TooLargeError, make_space
 from leadml.definitions._words import describe_lead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from leadml.definitions._definition import Attribute, PointScore
-    from leadml.definitions._space import Formula
+    from leadml.definitions._diagram import Formula
 
 __all__ = ["ClassChange", "DiffEntry", "Effect", "Proof"]
 

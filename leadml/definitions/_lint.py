@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from leadml._yaml import parse_yaml, suggest
 from leadml.definitions._definition import DIMENSIONS, Criterion, Definition, Group, walk_criteria
+from leadml.definitions._diagram import FALSE, TRUE, Formula, conjunction, negation
 from leadml.definitions._grammar import format_criterion, format_value
 from leadml.definitions._prose import SUBJECTIVE, mark_subjective, suggest_objective
 from leadml.definitions._report import Finding, LintReport
 from leadml.definitions._rules import RULES
-from leadml.definitions._space import (
-    FALSE,
-    TRUE,
-    Formula,
-    Space,
-    TooLargeError,
-    classify,
-    conjunction,
-    make_space,
-    negation,
-)
+from leadml.definitions._space import Space, TooLargeError, classify, make_space
 from leadml.definitions._words import describe_lead, join_words
 from leadml.errors import DefinitionError
 
@@ -91,21 +82,28 @@ class _Linter:
 
     def find(self, formula: Formula, question: str, line: int) -> dict[str, Value | None] | None:
         """Search the space; a search that is too large is reported and counts as nothing found."""
-        try:
-            return self.space.find(formula)
-        except TooLargeError:
-            self.add(
-                "LD306",
-                f"Not proved: {question}. The search was stopped.",
-                "Split the definition or use fewer criteria per group.",
-                line=line,
-            )
-            return None
+        return self._search(formula, question, line)[0]
 
     def never(self, formula: Formula, question: str, line: int) -> bool:
         """Whether it is proved that no lead meets the formula."""
-        n_open = len(self.findings)
-        return self.find(formula, question, line) is None and len(self.findings) == n_open
+        return self._search(formula, question, line) == (None, True)
+
+    def _search(
+        self, formula: Formula, question: str, line: int
+    ) -> tuple[dict[str, Value | None] | None, bool]:
+        """Return a lead or None, and whether the answer is certain."""
+        try:
+            return self.space.find(formula), True
+        except TooLargeError:
+            if not any(item.code == "LD306" for item in self.findings):
+                self.add(
+                    "LD306",
+                    f"Not proved: {question or 'which criteria are needed'}, and perhaps more. "
+                    "The search was stopped.",
+                    "Split the definition, or use fewer criteria in a group and fewer rules in a score.",
+                    line=line,
+                )
+            return None, False
 
 
 def lint_definition(

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from leadml.definitions._definition import Criterion, Definition, Group, points_scale, said
+from leadml.definitions._diagram import FALSE, NO, TRUE, YES, Diagram, Formula
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,24 +25,22 @@ if TYPE_CHECKING:
     from leadml.definitions._definition import Attribute, PointScore, Value
 
 __all__ = [
-    "FALSE",
     "OTHER",
-    "TRUE",
-    "Formula",
     "Space",
     "TooLargeError",
     "classify",
-    "conjunction",
     "make_space",
     "meets",
     "meets_rule",
-    "negation",
 ]
 
 OTHER = "\N{HORIZONTAL ELLIPSIS}"
 """Stands for every level of an open category that no criterion names."""
 
-MAX_STATES = 100_000
+MAX_STATES = 10_000
+MAX_ALL_STATES = 30_000
+"""What is searched at most for one question and for all questions about a definition: a few seconds."""
+MAX_LEAVES = 400
 _SOME_DAY = date(2026, 1, 1)
 
 Cell = Decimal | str | bool | None
@@ -50,30 +49,6 @@ Lead = dict[str, Cell]
 
 class TooLargeError(Exception):
     """The question was not answered within the budget of states."""
-
-
-@dataclass(frozen=True, slots=True)
-class Formula:
-    """At least `k` of the parts; a leaf has a criterion instead; `negated` turns the whole around."""
-
-    k: int = 0
-    parts: tuple[Formula, ...] = ()
-    leaf: int = -1
-    negated: bool = False
-
-
-TRUE = Formula()
-FALSE = Formula(k=1)
-
-
-def conjunction(*parts: Formula) -> Formula:
-    """All of the parts."""
-    return Formula(k=len(parts), parts=parts)
-
-
-def negation(part: Formula) -> Formula:
-    """Not the part."""
-    return Formula(k=1, parts=(part,), negated=True)
 
 
 # -- one criterion on one value ----------------------------------------------------------------------------
@@ -252,6 +227,11 @@ class _Sum:
     open: tuple[int, ...]
     seen: tuple[tuple[str, int], ...] = ()
 
+    def settle(self, score: _Score) -> _Sum:
+        """Close the rules that can never earn."""
+        never = {number for number in self.open if not score.rules[number].inside}
+        return _Sum(self.total, tuple(number for number in self.open if number not in never), self.seen)
+
     def decide(self, score: _Score, name: str, cell: int) -> _Sum:
         """Return the sum once an attribute has been decided."""
         if not any(name in {score.rules[number].attribute, score.rules[number].age} for number in self.open):
@@ -334,7 +314,11 @@ class Space:
     leaves: list[tuple[str, frozenset[int] | Criterion]] = field(default_factory=list)
     scores: dict[str, _Score] = field(default_factory=dict)
     numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
+    diagram: Diagram = field(default_factory=Diagram)
+    failed: set[tuple[object, ...]] = field(default_factory=set)
+    truths: dict[tuple[str, int], dict[int, bool]] = field(default_factory=dict)
     n_states: int = 0
+    n_all: int = 0
 
     def formula(
         self,
@@ -383,57 +367,83 @@ class Space:
         Raises
         ------
         TooLargeError
-            If the answer needs more than `MAX_STATES` states.
+            If the answer needs more than `MAX_STATES` states, or all answers more than `MAX_ALL_STATES`.
         """
         self.n_states = 0
-        sums = {name: _Sum(0, tuple(range(len(score.rules)))) for name, score in self.scores.items()}
-        sums = {name: total.decide(self.scores[name], "", -1) for name, total in sums.items()}
-        path = self._search(self._simplify(formula, "", -1, sums), sums, set())
+        node = self.diagram.add(formula)
+        sums = {
+            name: _Sum(0, tuple(range(len(score.rules)))).settle(score) for name, score in self.scores.items()
+        }
+        if len(self.diagram.support[node]) > MAX_LEAVES:
+            raise TooLargeError
+        path = self._search(self._settle(node, sums), sums)
         if path is None:
             return None
-        found = self._shortened(formula, dict(path), sums)
+        found = self._shortened(node, dict(path), sums)
         return {name: self.cells[name][found[name]] for name in self.cells if name in found}
 
-    def _shortened(self, formula: Formula, found: dict[str, int], sums: dict[str, _Sum]) -> dict[str, int]:
+    def _shortened(self, node: int, found: dict[str, int], sums: dict[str, _Sum]) -> dict[str, int]:
         """Leave out what does not matter: without it the formula still holds."""
         for name in reversed(list(found)):
             rest = {key: cell for key, cell in found.items() if key != name}
-            if self._holds(formula, rest, sums):
+            left, moved = node, sums
+            for key, cell in rest.items():
+                left, moved = self._decide(left, moved, key, cell)
+            if self._settle(left, moved) == YES:
                 found = rest
         return found
 
-    def _holds(self, formula: Formula, found: dict[str, int], sums: dict[str, _Sum]) -> bool:
-        for name, cell in found.items():
-            sums = {score: total.decide(self.scores[score], name, cell) for score, total in sums.items()}
-            formula = self._simplify(formula, name, cell, sums)
-        return self._simplify(formula, "", -1, sums) == TRUE
-
-    def _search(
-        self, formula: Formula, sums: dict[str, _Sum], failed: set[tuple[object, ...]]
-    ) -> list[tuple[str, int]] | None:
-        if formula in {TRUE, FALSE}:
-            return [] if formula == TRUE else None
-        needed = self._names(formula)
+    def _search(self, node: int, sums: dict[str, _Sum]) -> list[tuple[str, int]] | None:
+        if node in {YES, NO}:
+            return [] if node == YES else None
+        needed = {self.leaves[leaf][0] for leaf in self.diagram.support[node]}
         sums = {name: total for name, total in sums.items() if name in needed}
-        key = (formula, tuple(sums.items()))
-        if key in failed:
+        key = (node, tuple(sums.items()))
+        if key in self.failed:
             return None
         self.n_states += 1
-        if self.n_states > MAX_STATES:
+        self.n_all += 1
+        if self.n_states > MAX_STATES or self.n_all > MAX_ALL_STATES:
             raise TooLargeError
         name = self._next(needed, sums)
+        seen = set()
         for cell in range(len(self.cells[name])):
-            moved = {score: total.decide(self.scores[score], name, cell) for score, total in sums.items()}
-            path = self._search(self._simplify(formula, name, cell, moved), moved, failed)
+            rest, moved = self._decide(node, sums, name, cell)
+            state = (rest, tuple(moved.items()))
+            if rest == NO or state in seen:
+                continue
+            seen.add(state)
+            path = self._search(rest, moved)
             if path is not None:
                 return [(name, cell), *path]
-        failed.add(key)
+        self.failed.add(key)
         return None
 
-    def _names(self, formula: Formula) -> set[str]:
-        if formula.leaf >= 0:
-            return {self.leaves[formula.leaf][0]}
-        return set().union(*(self._names(part) for part in formula.parts))
+    def _decide(self, node: int, sums: dict[str, _Sum], name: str, cell: int) -> tuple[int, dict[str, _Sum]]:
+        """Give an attribute a value: what is left of the formula, and the points so far."""
+        moved = {score: total.decide(self.scores[score], name, cell) for score, total in sums.items()}
+        known = self.truths.get((name, cell))
+        if known is None or len(known) < sum(leaf[0] == name for leaf in self.leaves):
+            known = {
+                number: cell in inside
+                for number, (attribute, inside) in enumerate(self.leaves)
+                if attribute == name and not isinstance(inside, Criterion)
+            }
+            self.truths[name, cell] = known
+        return self._settle(self.diagram.rest(node, (name, cell), known), moved), moved
+
+    def _settle(self, node: int, sums: dict[str, _Sum]) -> int:
+        """Answer the criteria on points that are settled by the points so far."""
+        if not sums:
+            return node
+        for leaf in sorted(self.diagram.support[node]):
+            attribute, criterion = self.leaves[leaf]
+            if isinstance(criterion, Criterion):
+                low, high = sums[attribute].reach(self.scores[attribute])
+                truth = _settled(criterion, low, high)
+                if truth is not None:
+                    node = self.diagram.rest(node, (leaf, truth), {leaf: truth})
+        return node
 
     def _next(self, needed: set[str], sums: dict[str, _Sum]) -> str:
         """Return the attribute to decide next; those of a score come first, they settle most."""
@@ -446,31 +456,6 @@ class Space:
                 if rule.age is not None and rule.age not in seen:
                     return rule.age
         return next(name for name in self.cells if name in needed)
-
-    def _simplify(self, formula: Formula, name: str, cell: int, sums: dict[str, _Sum]) -> Formula:
-        if formula.leaf >= 0:
-            truth = self._truth(formula.leaf, name, cell, sums)
-            return formula if truth is None else (TRUE if truth != formula.negated else FALSE)
-        k, open_parts = formula.k, []
-        for part in formula.parts:
-            rest = self._simplify(part, name, cell, sums)
-            if rest == TRUE:
-                k -= 1
-            elif rest != FALSE:
-                open_parts.append(rest)
-        if k <= 0 or k > len(open_parts):
-            return TRUE if (k <= 0) != formula.negated else FALSE
-        if len(open_parts) == 1:
-            only = open_parts[0]
-            return Formula(only.k, only.parts, only.leaf, only.negated != formula.negated)
-        return Formula(k, tuple(open_parts), -1, formula.negated)
-
-    def _truth(self, leaf: int, name: str, cell: int, sums: dict[str, _Sum]) -> bool | None:
-        attribute, inside = self.leaves[leaf]
-        if isinstance(inside, Criterion):
-            low, high = sums[attribute].reach(self.scores[attribute])
-            return _settled(inside, low, high)
-        return cell in inside if attribute == name else None
 
 
 def make_space(definition: Definition) -> Space:

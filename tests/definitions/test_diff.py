@@ -296,3 +296,26 @@ def test_what_does_not_fit_the_leads_is_refused(kwargs, message):
     definition = parse_definition(OLD)
     with pytest.raises(LeadsError, match=message):
         diff_on_leads(definition, definition, make_leads(), **kwargs)
+
+
+def test_a_comparison_that_is_too_large_claims_nothing(monkeypatch):
+    monkeypatch.setattr("leadml.definitions._space.MAX_STATES", 0)
+    found = diff(("months <= 6", "months <= 9"))
+    assert {item.effect for item in found.classes} == {"unknown"}
+    assert found.entries[0].effect == "unknown"
+
+
+def test_a_new_class_gains_all_its_leads_and_a_gone_one_loses_them():
+    found = diff(("name: cold", "name: chilly"))
+    changes = {item.name: item for item in found.classes}
+    assert (changes["chilly"].effect, changes["cold"].effect) == ("looser", "stricter")
+    assert changes["cold"].gained is None
+
+
+def test_examples_name_days_and_numbers_of_every_kind():
+    text = OLD.replace("months <= 6", "created_on >= 2026-01-01").replace("title >= manager", "views >= 0")
+    leads = make_leads().assign(views=[10, np.inf, np.nan, 1.5, 0, 10])
+    new = parse_definition(text.replace("2026-01-01", "2027-01-01"))
+    found = diff_on_leads(parse_definition(text), new, leads, n_examples=3)
+    assert found.n_lost == 4
+    assert "created_on 2026-01-01" in found.examples["lead"][0]

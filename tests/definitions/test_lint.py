@@ -362,3 +362,51 @@ def test_every_rule_is_described_once_and_can_be_reported():
     codes = [rule.code for rule in rules]
     assert codes == sorted(set(codes))
     assert all(rule.name and rule.why.endswith((".", "?")) for rule in rules)
+
+
+def test_a_search_that_is_too_large_says_so_once_and_claims_nothing(monkeypatch):
+    monkeypatch.setattr("leadml.definitions._space.MAX_STATES", 0)
+    text = TEXT.replace("    otherwise: true\n", "    any_of: [demo, months > 9]\n")
+    findings = lint(text)
+    assert [item.code for item in findings if item.code == "LD306"] == ["LD306"]
+    assert not {item.code for item in findings} & {"LD203", "LD204", "LD301", "LD302", "LD303"}
+
+
+def test_all_questions_together_are_bounded(monkeypatch):
+    monkeypatch.setattr("leadml.definitions._space.MAX_ALL_STATES", 5)
+    assert "LD306" in {
+        item.code for item in lint(TEXT.replace("    otherwise: true\n", "    any_of: [demo]\n"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "objective"),
+    [
+        ("large company", "employees >= 10"),
+        ("right industry", "industry in [software, public]"),
+        ("senior contact", "title >= manager"),
+        ("created recently", "created_on is known"),
+        ("good region", "region is known"),
+        ("asked for a demo", "demo"),
+        ("fits us", ""),
+    ],
+)
+def test_prose_gets_an_objective_form_from_the_attributes_at_hand(words, objective):
+    more = "  created_on: {type: date}\n  region: {type: category}\n"
+    text = TEXT.replace("months <= 6", words).replace("classes:\n", f"{more}classes:\n")
+    (finding,) = found(text, "LD101")
+    assert (f"`{objective}`" in finding.fix) == bool(objective)
+    assert ("Declare an attribute" in finding.fix) == (not objective)
+
+
+def test_a_group_whose_criteria_contradict_each_other_only_together_is_reported():
+    text = TEXT.replace(
+        "      - demo\n", "      - at_least: 2\n        of: [months > 8, months < 0.5, not demo and]\n"
+    )
+    text = text.replace("not demo and", "title <= staff").replace("title >= director", "title >= staff")
+    codes = {(item.code, item.criterion) for item in lint(text)}
+    assert ("LD301", "hot") not in codes
+    worse = text.replace("months < 0.5", "months > 9")
+    assert ("LD204", "hot") in {
+        (item.code, item.criterion) for item in lint(worse.replace("title <= staff", "months > 7"))
+    }

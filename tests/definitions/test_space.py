@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from leadml.definitions import assign_classes, evaluate_criteria, lint_definition, parse_definition
 from leadml.definitions._definition import Group
-from leadml.definitions._space import TRUE, classify, conjunction, make_space, meets_rule, negation
+from leadml.definitions._diagram import TRUE, conjunction, negation
+from leadml.definitions._space import classify, make_space, meets_rule
 
 
 def group_mask(rule, met):
