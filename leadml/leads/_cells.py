@@ -224,7 +224,7 @@ def _typed_number(text: str, column: Column, *, whole: bool) -> object:
         return float(text)
     value = _number(text, column)
     if isinstance(value, Bad):
-        return _Broken(value)
+        return _Broken("integer" if whole and value == "number" else value)
     if not whole:
         return float(value)
     if value != value.to_integral_value():

@@ -392,7 +392,7 @@ def _damage(lines: list[str], rng: np.random.Generator) -> tuple[list[str], list
         kind = planned[position]
         damaged = _damaged_copy(line, kind, position)
         out.append(damaged)
-        traps.append(("leads", len(out), "number" if kind == "integer" else kind))
+        traps.append(("leads", len(out), kind))
     return out, traps
 
 

@@ -215,7 +215,10 @@ def _is_personal(source: str, known: list[str]) -> bool:
 
 
 def _fits_date(guess: _Guess, known: list[str]) -> bool:
-    sample = known[:: max(1, len(known) // 2_000)]
+    rows = known[:: max(1, len(known) // 2_000)]
+    sample = list(dict.fromkeys(rows))[:500]
+    if sum(sum(map(str.isdigit, text)) >= 3 for text in sample) < 0.5 * len(sample):
+        return False
     shares = {}
     for form in _DATES:
         if form == "%Y%m%d" and not all(len(text) == 8 for text in sample[:50]):
@@ -229,8 +232,8 @@ def _fits_date(guess: _Guess, known: list[str]) -> bool:
         if len(whole) > 1:
             guess.confirm.append(f"{' and '.join(whole)} fit all dates: which is meant?")
         return True
-    chosen, left = _cover(sample, list(shares))
-    if not chosen or len(left) > (1 - _ENOUGH) * len(sample):
+    chosen, left = _cover(rows, list(shares))
+    if not chosen or len(left) > (1 - _ENOUGH) * len(rows):
         return False
     guess.more.append("format: [" + ", ".join(f'"{form}"' for form in chosen) + "]")
     if len(chosen) > 1:

@@ -101,7 +101,11 @@ def test_what_is_no_table_is_refused(tmp_path):
 
 
 def test_real_exports_get_a_contract_that_reads_them(shared_data):
-    for name in ("marketstar/Leads.csv", "xeducation/Leads.csv", "salvirt_b2b/Salvirt_B2B_ML_dataset.csv"):
+    for name in (
+        "marketstar/Opportunities.csv",
+        "xeducation/Leads.csv",
+        "salvirt_b2b/Salvirt_B2B_ML_dataset.csv",
+    ):
         path = shared_data / name
         table = read_leads(parse_contract(propose_contract(path).text, folder=path.parent))
         assert table.manifest.kept >= 0.99 * table.manifest.read

@@ -85,7 +85,7 @@ def test_rows_reconcile_and_the_shape_of_the_report_stays(read):
     assert table.to_dict() == {
         "rows": {"read": 7, "kept": 4, "quarantined": 2, "duplicates": 1},
         "quarantine": [
-            {"table": "leads", "line": 6, "column": "employees", "rule": "number"},
+            {"table": "leads", "line": 6, "column": "employees", "rule": "integer"},
             {"table": "leads", "line": 8, "column": None, "rule": "field_count"},
         ],
     }

@@ -75,7 +75,7 @@ def test_damaged_rows_of_a_sheet_are_quarantined_with_their_row(tmp_path):
     assert table.quarantine[["line", "rule"]].to_numpy().tolist() == [
         [5, "blank_line"],
         [6, "repeated_header"],
-        [7, "number"],
+        [7, "integer"],
         [8, "field_count"],
     ]
 
