@@ -101,7 +101,8 @@ def locked_file(path: Path | str, *, wait: float = 0.0) -> Iterator[None]:
     finally:
         with suppress(OSError):
             target.unlink()
-        os.close(handle)
+        with suppress(OSError):
+            os.close(handle)
 
 
 def _acquire(target: Path, deadline: float) -> int:

@@ -7,6 +7,7 @@ from leadml.tracking._items import (
     Metric,
     Params,
     RegisteredDefinition,
+    RegisteredScorer,
     Tag,
     metric_items,
     params_item,
@@ -22,6 +23,7 @@ from leadml.tracking._results import (
     proposal_items,
     registration_items,
     score_items,
+    scorer_items,
     version_items,
 )
 from leadml.tracking._sender import disable_autologging
@@ -47,6 +49,7 @@ __all__ = [
     "Metric",
     "Params",
     "RegisteredDefinition",
+    "RegisteredScorer",
     "RunKind",
     "Tag",
     "Tracking",
@@ -69,6 +72,7 @@ __all__ = [
     "proposal_items",
     "registration_items",
     "score_items",
+    "scorer_items",
     "start_run",
     "tag_items",
     "tracked_run",

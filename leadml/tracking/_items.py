@@ -24,6 +24,7 @@ __all__ = [
     "Metric",
     "Params",
     "RegisteredDefinition",
+    "RegisteredScorer",
     "Tag",
     "item_from_dict",
     "item_to_dict",
@@ -128,6 +129,49 @@ class RegisteredDefinition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredScorer:
+    """A definition and a model bundle as one version of a registered model that scores leads.
+
+    MLflow serves it wherever it runs Python functions, Spark included (``mlflow.pyfunc.spark_udf``). The
+    bundle travels as its file; it holds no lead and nothing pickled, and is checked by `digest` on loading.
+
+    Parameters
+    ----------
+    name : str
+        Registered model, normally ``<definition>-scorer``.
+    version : str
+        The definition's version.
+    sha256 : str
+        Of bundle and definition together. The same pair is registered once.
+    digest : str
+        SHA-256 of the bundle.
+    bundle : bytes
+        The bundle's file.
+    text : str
+        The definition's YAML.
+    columns : tuple of (name, type)
+        The attributes that are read: ``number``, ``text``, ``boolean`` or ``date``.
+    alias : str or None
+        Alias to give this version.
+    keep_alias : bool
+        True leaves an alias where it already is.
+    tags : tuple of (name, value)
+        Further facts about the version.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    digest: str
+    bundle: bytes = field(repr=False)
+    text: str = field(repr=False)
+    columns: tuple[tuple[str, str], ...]
+    alias: str | None = None
+    keep_alias: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
     """Move an alias to the version of a registered definition with this text, and keep where it was.
 
@@ -152,9 +196,10 @@ class Alias:
     tags: tuple[tuple[str, str], ...] = ()
 
 
-Item = Params | Metric | Tag | Artifact | RegisteredDefinition | Alias
+Item = Params | Metric | Tag | Artifact | RegisteredDefinition | RegisteredScorer | Alias
 _KINDS: dict[str, type[Item]] = {
-    kind.__name__: kind for kind in (Params, Metric, Tag, Artifact, RegisteredDefinition, Alias)
+    kind.__name__: kind
+    for kind in (Params, Metric, Tag, Artifact, RegisteredDefinition, RegisteredScorer, Alias)
 }
 
 
@@ -187,17 +232,18 @@ def tag_items(values: Mapping[str, object]) -> tuple[Tag, ...]:
 def item_to_dict(item: Item) -> dict[str, Any]:
     """Return an item as JSON-ready data; bytes as base64."""
     data: dict[str, Any] = {entry.name: getattr(item, entry.name) for entry in fields(item)}
-    if isinstance(item, Artifact) and isinstance(item.content, bytes):
-        data["content"] = {"base64": base64.b64encode(item.content).decode("ascii")}
+    for name, value in data.items():
+        if isinstance(value, bytes):
+            data[name] = {"base64": base64.b64encode(value).decode("ascii")}
     return {"kind": type(item).__name__, **data}
 
 
 def item_from_dict(data: Mapping[str, Any]) -> Item:
     """Rebuild an item; the inverse of `item_to_dict`."""
     values = {name: _tuples(value) for name, value in data.items() if name != "kind"}
-    content = values.get("content")
-    if isinstance(content, dict):
-        values["content"] = base64.b64decode(content["base64"])
+    for name, value in values.items():
+        if isinstance(value, dict):
+            values[name] = base64.b64decode(value["base64"])
     return _KINDS[data["kind"]](**values)
 
 

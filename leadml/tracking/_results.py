@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import math
 import re
@@ -17,6 +18,7 @@ from leadml.tracking._items import (
     Artifact,
     Item,
     RegisteredDefinition,
+    RegisteredScorer,
     metric_items,
     params_item,
     tag_items,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from leadml.definitions import Definition
+    from leadml.leads import Contract
 
 __all__ = [
     "challenger_items",
@@ -39,11 +42,12 @@ __all__ = [
     "proposal_items",
     "registration_items",
     "score_items",
+    "scorer_items",
     "version_items",
 ]
 
 PACKAGES = ("leadml", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "skops", "shap", "mlflow")
-_COLUMN_TYPES = {"number": "number", "integer": "number", "boolean": "boolean"}
+_COLUMN_TYPES = {"number": "number", "integer": "number", "boolean": "boolean", "date": "date"}
 _PROPOSAL_METRICS = ("n_changed", "gained_per_month", "lost_per_month", "value_low", "value", "value_high")
 
 
@@ -188,6 +192,55 @@ def challenger_items(
     )
 
 
+def scorer_items(
+    bundle: bytes,
+    *,
+    definition: Definition,
+    contract: Contract,
+    alias: str | None = "champion",
+    registered_name: str | None = None,
+) -> tuple[Item, ...]:
+    """Return a definition and a model bundle as a registered model that MLflow and Spark can serve.
+
+    Its input are leads in contract columns (numbers as double, categories as text), its output the columns of
+    a score file without the id.
+
+    Parameters
+    ----------
+    bundle : bytes
+        The bundle's file.
+    definition : Definition
+        The definition version that is applied.
+    contract : Contract
+        Names the attributes and their types.
+    alias : str or None
+        Alias for this version, if no version has it yet.
+    registered_name : str, optional
+        Name in the registry; default: ``<definition>-scorer``.
+    """
+    digest = hashlib.sha256(bundle).hexdigest()
+    both = hashlib.sha256(f"{digest} {definition.sha256}".encode()).hexdigest()
+    dates = [column for column in contract.columns if column.role in {"created", "handed_over"}]
+    attributes = [column for column in contract.columns if column.role == "attribute"]
+    return (
+        *tag_items({"bundle.sha256": digest}),
+        RegisteredScorer(
+            name=_safe_name(registered_name or f"{definition.name}-scorer"),
+            version=definition.version,
+            sha256=both,
+            digest=digest,
+            bundle=bundle,
+            text=definition.text,
+            columns=tuple(
+                (column.name, _COLUMN_TYPES.get(column.type, "text")) for column in [*dates, *attributes]
+            ),
+            alias=alias,
+            keep_alias=True,
+            tags=(("bundle.sha256", digest), ("definition.sha256", definition.sha256)),
+        ),
+    )
+
+
 def model_items(model: _Model) -> tuple[Item, ...]:
     """Return what a model was made of and how it did on later leads; not the model, not its leads."""
     evaluation = model.evaluation
@@ -282,7 +335,7 @@ def _registered(
     tags: tuple[tuple[str, str], ...],
 ) -> RegisteredDefinition:
     return RegisteredDefinition(
-        name=re.sub(r"[/:\\\"'%]", "-", name or definition.name),
+        name=_safe_name(name or definition.name),
         version=definition.version,
         sha256=definition.sha256,
         text=definition.text,
@@ -291,8 +344,12 @@ def _registered(
         ),
         alias=alias,
         keep_alias=keep_alias,
-        tags=tags,
+        tags=(("definition.sha256", definition.sha256), *tags),
     )
+
+
+def _safe_name(text: str) -> str:
+    return re.sub(r"[/:\\\"'%]", "-", text)
 
 
 def _markdown(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -26,48 +26,38 @@ from typing import TYPE_CHECKING, Any
 
 from leadml._files import locked_file
 from leadml.errors import LockedError, OutputError
-from leadml.tracking._items import Alias, Artifact, Metric, Params, RegisteredDefinition, Tag
+from leadml.tracking._items import (
+    Alias,
+    Artifact,
+    Metric,
+    Params,
+    RegisteredDefinition,
+    RegisteredScorer,
+    Tag,
+)
+from leadml.tracking._model import save_model
 from leadml.tracking._spool import Message, destination_of, list_messages, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+# Telemetry is read when mlflow is imported; a lock file of the user's project is none of MLflow's business.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    "MLFLOW_LOG_UV_FILES": "false",
+}
+RegisteredModel = RegisteredDefinition | RegisteredScorer
+
 __all__ = ["Drained", "Store", "disable_autologging", "drain_spool", "main"]
 
 RUN_KEY = "leadml.run"
-VERSION_KEY = "definition.sha256"
+VERSION_KEY = "leadml.sha256"
 DOUBT_SECONDS = 900
 COOL_DOWN_SECONDS = 5.0
 STORE_LOCK_SECONDS = 120
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE"})
-
-MODEL_CODE = '''\
-"""A lead definition as an MLflow model: leads in, their classes out. The definition is the YAML artifact."""
-
-import mlflow
-from mlflow.models import set_model
-
-
-class DefinitionModel(mlflow.pyfunc.PythonModel):
-    """Assigns each lead to the first class whose criteria it meets."""
-
-    def load_context(self, context):
-        from leadml.definitions import load_definition
-
-        self.definition = load_definition(context.artifacts["definition"])
-
-    def predict(self, context, model_input, params=None):
-        from leadml.definitions import assign_classes
-
-        leads = model_input.copy()
-        for attribute in self.definition.attributes:
-            if attribute.type == "boolean" and attribute.name in leads:
-                leads[attribute.name] = leads[attribute.name].astype("boolean")
-        return assign_classes(self.definition, leads).astype(str)
-
-
-set_model(DefinitionModel())
-'''
 
 
 @contextmanager
@@ -226,8 +216,7 @@ class Store:
         """Make the client; a new SQLite store is created by one process while the others wait."""
         if self.client is not None:
             return
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
-        os.environ["DO_NOT_TRACK"] = "true"
+        os.environ.update(QUIET)
         from mlflow import MlflowClient
 
         path = sqlite_path(self.uri)
@@ -254,7 +243,7 @@ class Store:
         self._log_batch(run, message)
         self._log_artifacts(run, [item for item in message.items if isinstance(item, Artifact)])
         for item in message.items:
-            if isinstance(item, RegisteredDefinition):
+            if isinstance(item, (RegisteredDefinition, RegisteredScorer)):
                 self._register(run, item)
             elif isinstance(item, Alias):
                 self._move_alias(item)
@@ -351,7 +340,7 @@ class Store:
 
     # -- registered definitions --------------------------------------------------------------------------
 
-    def _register(self, run: str, item: RegisteredDefinition) -> None:
+    def _register(self, run: str, item: RegisteredModel) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -359,7 +348,7 @@ class Store:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            model = self.client.create_registered_model(item.name, tags={"leadml": "definition"})
+            model = self.client.create_registered_model(item.name, tags={"leadml": _kind(item)})
         version = self._once(
             {"what": "version", "name": item.name, "key": item.sha256},
             find=lambda: self._find_versions(item.name, item.sha256),
@@ -375,11 +364,11 @@ class Store:
         )
         return sorted((str(version.version) for version in found), key=int)
 
-    def _create_version(self, run: str, item: RegisteredDefinition) -> str:
+    def _create_version(self, run: str, item: RegisteredModel) -> str:
         with tempfile.TemporaryDirectory() as folder:
-            save_definition_model(item, Path(folder, "model"))
-            self.client.log_artifacts(run, str(Path(folder, "model")), artifact_path="definition")
-        source = f"{self.client.get_run(run).info.artifact_uri}/definition"
+            save_model(item, Path(folder, "model"))
+            self.client.log_artifacts(run, str(Path(folder, "model")), artifact_path=_kind(item))
+        source = f"{self.client.get_run(run).info.artifact_uri}/{_kind(item)}"
         tags = {VERSION_KEY: item.sha256, "definition.version": item.version, **dict(item.tags)}
         made = self.client.create_model_version(
             item.name, source, run_id=run, tags=tags, description=f"{item.name} {item.version}"
@@ -435,37 +424,8 @@ class Store:
         return kept
 
 
-def save_definition_model(item: RegisteredDefinition, folder: Path) -> None:
-    """Write a definition as an MLflow model from code: a script and the YAML, nothing pickled.
-
-    Parameters
-    ----------
-    item : RegisteredDefinition
-        The definition.
-    folder : Path
-        Where the model is written; it must not exist.
-    """
-    import mlflow.pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import AnyType
-
-    from leadml import __version__
-
-    with tempfile.TemporaryDirectory() as sources:
-        types = {"number": DataType.double, "text": DataType.string, "boolean": AnyType()}
-        columns = [ColSpec(types[kind], name, required=False) for name, kind in item.columns]
-        outputs = Schema([ColSpec(DataType.string)])
-        code, definition = Path(sources, "definition_model.py"), Path(sources, "definition.yaml")
-        code.write_text(MODEL_CODE, encoding="utf-8")
-        definition.write_bytes(item.text.encode("utf-8"))
-        mlflow.pyfunc.save_model(
-            str(folder),
-            python_model=str(code),
-            artifacts={"definition": str(definition)},
-            pip_requirements=[f"leadml=={__version__}"],
-            signature=ModelSignature(inputs=Schema(columns), outputs=outputs) if columns else None,
-        )
+def _kind(item: RegisteredModel) -> str:
+    return "definition" if isinstance(item, RegisteredDefinition) else "scorer"
 
 
 def sqlite_path(uri: str) -> Path | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from leadml.errors import OutputError
-from leadml.tracking._sender import Drained, sqlite_path
+from leadml.tracking._sender import QUIET, Drained, sqlite_path
 from leadml.tracking._spool import Message, RunStatus, destination_of, list_messages, write_message
 
 if TYPE_CHECKING:
@@ -445,8 +445,7 @@ def _start_process(spool: Path, uri: str) -> subprocess.Popen[str] | None:
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "MLFLOW_TRACKING_URI": uri,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
+        **QUIET,
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -78,7 +78,7 @@ def test_a_challenger_shows_what_changes_and_what_it_replaces(written):
     assert "+  - {name: hot, meaning: h., all_of: [employees >= 20]}   # agreed in spring" in difference
     (registered,) = of_kind(items, RegisteredDefinition)
     assert (registered.alias, registered.keep_alias) == ("challenger", False)
-    assert registered.tags == (("replaces.sha256", written.sha256),)
+    assert registered.tags == (("definition.sha256", changed.sha256), ("replaces.sha256", written.sha256))
 
 
 def test_the_registered_name_can_be_given_and_is_made_safe(written):

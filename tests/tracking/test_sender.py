@@ -150,9 +150,7 @@ def test_a_definition_is_registered_once_and_the_champion_stays(writer):
     champion = client.get_model_version_by_alias("inbound-lead", "champion")
     assert champion.tags["definition.version"] == "1"
     assert champion.tags["signoff"] == "none"
-    assert (
-        client.get_model_version_by_alias("inbound-lead", "challenger").tags["definition.sha256"] == "ef" * 32
-    )
+    assert client.get_model_version_by_alias("inbound-lead", "challenger").tags["leadml.sha256"] == "ef" * 32
 
 
 def test_signing_moves_the_champion_and_keeps_the_previous_one(writer):
@@ -346,7 +344,14 @@ def test_a_registered_definition_loads_as_a_model_without_pickle(writer, tmp_pat
 
     version = writer.client().get_model_version_by_alias("inbound-lead", "champion")
     folder = Path(version.source.removeprefix("file://"))
-    assert not [path for path in folder.rglob("*") if path.suffix in {".pkl", ".pickle", ".joblib"}]
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
+        "MLmodel",
+        "conda.yaml",
+        "definition.yaml",
+        "model.py",
+        "python_env.yaml",
+        "requirements.txt",
+    ]
     model = mlflow.pyfunc.load_model(str(folder))
     leads = pd.DataFrame({"employees": [49.0, 50.0, None], "asked": [True, True, True]})
     assert list(model.predict(leads)) == ["cold", "hot", "cold"]
