@@ -84,7 +84,7 @@ def mover_p_value(
 
 def _binomial_p_value(k: float, n: float, rate: float, gained: bool) -> float:  # noqa: FBT001 - a side, not a switch
     """Tail of the binomial, continued to fractional counts by the incomplete beta function."""
-    from scipy.special import betainc  # noqa: PLC0415
+    from scipy.special import betainc
 
     if rate <= 0:
         return 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy.special import betaincinv
 from scipy.stats import binom, norm
 
 if TYPE_CHECKING:
@@ -85,17 +86,15 @@ def smallest_detectable(
     >>> smallest_detectable(60, break_even=0.05, error_rate=0.05 / 3, direction="lost") is None
     True
     """
-    if not 0 < break_even < 1:
+    if not 0 < break_even < 1 or n <= 0:
         return None
-    extreme = 1.0 if direction == "gained" else 0.0
-    settings = {"break_even": break_even, "error_rate": error_rate, "direction": direction}
-    if compute_power(n, extreme, **settings) < power:  # type: ignore[arg-type]
-        return None
-    near, far = break_even, extreme
-    for _ in range(50):
-        middle = (near + far) / 2
-        near, far = (near, middle) if compute_power(n, middle, **settings) >= power else (middle, far)  # type: ignore[arg-type]
-    return far
+    # Power is a tail of the binomial at the critical count, so the rate is a quantile of the beta.
+    if direction == "gained":
+        critical = int(binom.isf(error_rate, n, break_even))
+        return float(betaincinv(critical + 1, n - critical, power)) if critical < n else None
+    critical = int(binom.ppf(error_rate, n, break_even))
+    critical -= int(binom.cdf(critical, n, break_even) > error_rate)
+    return float(betaincinv(critical + 1, n - critical, 1 - power)) if critical >= 0 else None
 
 
 def exploration_size(

@@ -87,6 +87,16 @@ class ClassBoard:
         turned = tuple(self.dials[dial].change(number) for dial, number in edit.turns)
         return turned if edit.variant < 0 else (*turned, self.variants[edit.variant][0])
 
+    def leaves_enough(self, edit: Edit) -> bool:
+        """Whether every group keeps enough members when an edit drops some."""
+        dropped = [
+            self.dials[dial].stands_in
+            for dial, number in edit.turns
+            if self.dials[dial].alternatives[number - 1].kind == "dropped"
+        ]
+        changed = "" if edit.variant < 0 else self.variants[edit.variant][0].address
+        return all(dropped.count(place) <= place[1] and place[0] != changed for place in dropped)
+
     def roundness(self, edit: Edit) -> int:
         """Return how round the numbers of an edit are: 0 is roundest."""
         return sum(self.dials[dial].alternatives[number - 1].roundness for dial, number in edit.turns)

@@ -78,6 +78,8 @@ class Dial:
         Why there is no alternative, if there is none.
     group : str
         Of a criterion that is not written yet: the group it would be added to.
+    stands_in : tuple of (str, int)
+        Address of the group of a written criterion, and how many members that group can do without.
     """
 
     address: str
@@ -87,6 +89,7 @@ class Dial:
     codes: NDArray[np.uint16]
     fixed: str = ""
     group: str = ""
+    stands_in: tuple[str, int] = ("", 0)
 
     def change(self, number: int) -> Change:
         """Return alternative `number` (1 is the first) as a change of the definition."""
@@ -127,8 +130,7 @@ def build_dials(
         One per criterion, in the order of the file. Prose is met by nobody and has no alternative.
     """
     return tuple(
-        _build_dial(definition, criterion, droppable, drop_means, leads, sample, as_of)
-        for criterion, droppable, drop_means in _walk(rule)
+        _build_dial(definition, criterion, group, leads, sample, as_of) for criterion, group in _walk(rule)
     )
 
 
@@ -150,7 +152,7 @@ def build_added_dials(
     """
     if rule.kind != "all_of":
         return ()
-    used = {criterion.attribute for criterion, _, _ in _walk(rule)}
+    used = {criterion.attribute for criterion, _ in _walk(rule)}
     return tuple(
         dial
         for attribute in definition.attributes
@@ -209,22 +211,24 @@ def _added_dial(
     )
 
 
-def _walk(group: Group) -> Iterator[tuple[Criterion, bool, bool]]:
-    """Yield each criterion, whether its group can do without it, and what a lead then gets for it."""
-    # In an all-of group a dropped member is as if always met; elsewhere as if never met.
-    droppable = len(group.members) - 1 >= (1 if group.kind == "all_of" else max(group.k, 1))
+def _walk(group: Group) -> Iterator[tuple[Criterion, Group]]:
+    """Yield each criterion with the group it stands in."""
     for member in group.members:
         if isinstance(member, Criterion):
-            yield member, droppable, group.kind == "all_of"
+            yield member, group
         else:
             yield from _walk(member)
+
+
+def _spare(group: Group) -> int:
+    """Return how many members a group can do without."""
+    return len(group.members) - (1 if group.kind == "all_of" else max(group.k, 1))
 
 
 def _build_dial(
     definition: Definition,
     criterion: Criterion,
-    droppable: bool,  # noqa: FBT001
-    drop_means: bool,  # noqa: FBT001
+    group: Group,
     leads: pd.DataFrame,
     sample: NDArray[np.bool_],
     as_of: date | None,
@@ -260,8 +264,9 @@ def _build_dial(
     else:
         codes, table = _tabulate([criterion, *(item for item, _ in moved)], attribute, values)
     alternatives = [alternative for _, alternative in moved]
-    if droppable:
-        table = np.vstack([table, np.full(table.shape[1], drop_means)])
+    if _spare(group) > 0:
+        # In an all-of group a dropped member is as if always met; elsewhere as if never met.
+        table = np.vstack([table, np.full(table.shape[1], group.kind == "all_of")])
         alternatives.append(Alternative(kind="dropped", proposed=None, distance=_MAX_STEPS))
     codes, table = _merge_bins(codes, table)
     return Dial(
@@ -271,6 +276,7 @@ def _build_dial(
         passes=table,
         codes=codes,
         fixed="" if alternatives else "it has no other step and its group needs it",
+        stands_in=(group.address, _spare(group)),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from leadml import __version__
 from leadml._render import format_count
 from leadml.errors import ExperimentError
-from leadml.propose._confirm import confirm_candidates, find_promising, revise
+from leadml.propose._confirm import confirm_candidates, find_promising
 from leadml.propose._evidence import SearchResult, make_cells, search_edits
 from leadml.propose._explore import plan_explorations
 from leadml.propose._goal import Goal, Stakes
@@ -220,11 +220,7 @@ def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates:
         return ()
 
     def writable(edit: Edit) -> bool:
-        # A moved number or level can always be written; leaving a line out may leave a group empty.
-        changes = review.board.classes[edit.board].changes(edit)
-        return all(change.kind != "dropped" for change in changes) or (
-            revise(review.definition, changes) is not None
-        )
+        return review.board.classes[edit.board].leaves_enough(edit)
 
     return pick_candidates(
         review.board, found, ranking, review.stakes, max_candidates=max_candidates, writable=writable

@@ -135,6 +135,7 @@ def test_search_equals_brute_force(rule, seed, n):
     for position in rng.permutation(len(found.edits))[:250]:
         edit = found.edits[position]
         revised = rewrite(definition, board.classes[edit.board].changes(edit))
+        assert (revised is not None) >= board.classes[edit.board].leaves_enough(edit)
         if revised is None:
             continue  # a group would be left without enough members, which cannot be written
         then = handed_over(revised, frame)

@@ -75,7 +75,7 @@ def test_planted_threshold_is_found_and_its_true_change_lies_in_the_interval(wor
             covered += change.value.low <= truth <= change.value.high
             harmful += change.status == "proposed" and truth <= 0
         found += any("months <= 6" in change.proposed for change in result.proposals)
-    assert found >= 80  # power with 110 leads in the band: .9
+    assert found >= 70  # power with 110 leads in the band: .79
     assert harmful == 0
     assert covered >= 0.93 * tested  # the ranges claim 1 - 2 * .05 / 3 = .967
 
