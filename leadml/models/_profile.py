@@ -183,8 +183,8 @@ def _with_shares(profile: ColumnProfile, values: pd.Series) -> ColumnProfile:
 
 def _outwards(value: float, towards: Callable[[float], int]) -> float:
     """Round to two digits, away from what was seen."""
-    if value == 0:
-        return 0.0
+    if abs(value) < 1e-300:  # too small to be divided by
+        return 1e-300 * towards(value)
     scale = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
     return float(f"{towards(value / scale) * scale:.12g}")
 
