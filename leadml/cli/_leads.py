@@ -1,4 +1,4 @@
-"""Commands about the leads: ingest, audit."""
+"""Commands about the leads: ingest, audit, funnel."""
 
 from __future__ import annotations
 
@@ -8,24 +8,48 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leadml.cli._output import AsOf, ContractFile, Json, Leads, RandomState, as_day, finish, print_json
+from leadml.cli._output import (
+    AsOf,
+    ContractFile,
+    Json,
+    Leads,
+    RandomState,
+    UsageError,
+    as_day,
+    finish,
+    print_json,
+    row_counter,
+)
 
 if TYPE_CHECKING:
-    from leadml.leads import AuditReport, LeadTable
+    from leadml.leads import AuditReport, IngestReport, LeadTable
 
 __all__ = ["add_commands"]
 
 
 def ingest(
-    contract: ContractFile,
+    contract: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CONTRACT]", help="The leads contract (YAML).", show_default=False),
+    ] = None,
     output: Annotated[
-        Path, typer.Option("--output", metavar="FILE", help="Where the kept leads go (.csv or .parquet).")
-    ],
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Where the kept leads go (.csv or .parquet)."),
+    ] = None,
     quarantine: Annotated[
         Path | None,
         typer.Option("--quarantine", metavar="FILE", help="Where damaged rows are listed, masked (.csv)."),
     ] = None,
-    leads: Leads = None,
+    leads: Annotated[
+        str | None,
+        typer.Option(
+            "--leads", metavar="FILE", help="An export (or URL#TABLE) in place of the first table's."
+        ),
+    ] = None,
+    propose: Annotated[
+        Path | None,
+        typer.Option("--propose", metavar="EXPORT", help="Write a first contract for this export instead."),
+    ] = None,
     as_of: AsOf = None,
     json: Json = False,
     _random_state: RandomState = 0,
@@ -33,29 +57,86 @@ def ingest(
     """Read an export by its contract: typed columns out, damaged rows in quarantine, every row counted.
 
     Exit code 3 if rows are in quarantine, 4 if too many are (then nothing is written but the quarantine).
+    With --propose EXPORT no contract is needed: a first one is printed (or written to --output), and exit
+    code 1 says that it has places to confirm.
     """
+    if propose is not None:
+        _propose_contract(propose, output, json=json)
+        return
+    if contract is None or output is None:
+        raise UsageError("ingest: expected CONTRACT and --output FILE, or --propose EXPORT.")
     from leadml.errors import QuarantineError
-    from leadml.leads import load_contract, read_leads, write_leads, write_quarantine
+    from leadml.leads import ingest_leads, load_contract
 
     try:
-        table = read_leads(load_contract(contract), leads=leads, as_of=as_day(as_of))
+        with row_counter("reading") as progress:
+            report = ingest_leads(
+                load_contract(contract),
+                output=output,
+                quarantine=quarantine,
+                leads=leads,
+                as_of=as_day(as_of),
+                progress=progress,
+            )
     except QuarantineError as error:
-        if quarantine is not None and error.quarantine is not None:
-            write_quarantine(error.quarantine, quarantine)
+        if quarantine is not None:
             error.add_note(f"The damaged rows are listed in {quarantine}.")
         raise
-    write_leads(table, output)
-    if quarantine is not None:
-        write_quarantine(table.quarantine, quarantine)
     if json:
-        print_json(table.to_dict())
+        print_json(report.to_dict())
     else:
-        print(_describe(table))
+        print(_describe(report))
         print(f"kept leads: {output}")
+    finish(quarantined=report.manifest.quarantined)
+
+
+def _propose_contract(export: Path, output: Path | None, *, json: bool) -> None:
+    from leadml._files import write_text
+    from leadml.leads import propose_contract
+
+    found = propose_contract(export)
+    if output is not None:
+        write_text(output, found.text)
+    if json:
+        findings = [{"column": column, "confirm": words} for column, words in found.findings]
+        print_json({"contract": found.text, "findings": findings})
+    elif output is None:
+        print(found.text, end="")
+    else:
+        print(f"a first contract: {output}")
+        print("\n".join(f"  confirm {column}: {words}" for column, words in found.findings))
+    finish(found=len(found.findings))
+
+
+def funnel(
+    contract: ContractFile,
+    by: Annotated[
+        str, typer.Option("--by", metavar="COLUMN", help="period, rep, or a column of the leads.")
+    ] = "period",
+    limit_days: Annotated[
+        int, typer.Option("--limit-days", min=1, help="Days within which a lead should have an answer.")
+    ] = 2,
+    leads: Leads = None,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    """Follow the leads from capture to handoff, verdict and deal, and what Sales did with them.
+
+    Only leads old enough to have an answer count in a rate; reps are numbered, groups under 20 are hidden.
+    """
+    from leadml.leads import compute_funnel, load_contract, read_leads
+
+    table = read_leads(load_contract(contract), leads=leads, as_of=as_day(as_of))
+    report = compute_funnel(table, by=by, limit_days=limit_days)
+    if json:
+        print_json({"funnel": report.to_frame().astype(object).where(lambda frame: frame.notna(), None)
+                    .to_dict("records")})  # fmt: skip
+    else:
+        print(report)
     finish(quarantined=table.manifest.quarantined)
 
 
-def _describe(table: LeadTable) -> str:
+def _describe(table: LeadTable | IngestReport) -> str:
     rows = table.manifest
     lines = [f"{rows.read:,} rows read = {rows.kept:,} kept + {rows.quarantined:,} quarantined"]
     lines[0] += f" + {rows.duplicates:,} duplicates"
@@ -104,3 +185,4 @@ def add_commands(app: typer.Typer) -> None:
     """Add these commands to the tree."""
     app.command()(ingest)
     app.command()(audit)
+    app.command()(funnel)

@@ -28,6 +28,7 @@ __all__ = [
     "finish",
     "print_json",
     "progress_bar",
+    "row_counter",
 ]
 
 FOUND = 1
@@ -103,5 +104,24 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
         def report(step: str, done: int, total: int) -> None:
             bar.update(task, description=step, completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def row_counter(step: str) -> Iterator[Callable[[int], None]]:
+    """Yield `report(n_rows)` for work whose end is not known: rows done so far, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _rows: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(step, total=None)
+
+        def report(rows: int) -> None:
+            bar.update(task, description=f"{step}: {rows:,} rows")
 
         yield report

@@ -449,3 +449,42 @@ def test_the_packet_can_be_written_alone(run, folder):
     assert (code, "packet:" in out) == (0, True)
     assert "Is 50 right?" in (folder / "packet.html").read_text()
     assert not (folder / "mlflow.db").exists()
+
+
+def test_a_first_contract_is_proposed_and_reads_the_export(run, folder):
+    code, out, _ = run("ingest", "--propose", folder / "leads.csv")
+    assert code in {0, 1}
+    assert "role: personal" in out
+    assert "@example.org" not in out
+    code, _, _ = run("ingest", "--propose", folder / "leads.csv", "--output", folder / "first.yaml")
+    code, out, _ = run("ingest", "--propose", folder / "leads.csv", "--json")
+    assert set(json.loads(out)) == {"contract", "findings"}
+    assert run("ingest", folder / "first.yaml", "--output", folder / "kept.csv")[0] == 0
+    assert run("ingest", folder / "contract.yaml")[0] == 64
+    assert run("ingest")[0] == 64
+
+
+def test_the_funnel_follows_the_leads(run, folder):
+    code, out, _ = run("funnel", folder / "contract.yaml", "--json")
+    rows = json.loads(out)["funnel"]
+    assert code == 0
+    assert sum(row["captured"] for row in rows) == 300
+    assert run("funnel", folder / "contract.yaml", "--by", "employees")[0] == 65
+    assert run("funnel", folder / "contract.yaml")[0] == 0
+
+
+def test_scores_go_to_a_table_and_to_the_crm(run, folder):
+    bundle = folder / "small.leadml-bundle"
+    words = (folder / "contract.yaml", "--definition", folder / "definition.yaml")
+    assert run("train", *words, "--output", bundle)[0] == 0
+    score = ("score", *words, "--bundle", bundle, "--output")
+    assert run(*score, folder / "scores.csv", "--crm", "hubspot")[0] == 0
+    assert (folder / "scores-hubspot.csv").exists()
+    table = f"sqlite:///{folder / 'scores.db'}#scores"
+    assert run(*score, table)[0] == 0
+    import sqlite3
+
+    with sqlite3.connect(folder / "scores.db") as store:
+        assert store.execute("select count(*) from scores").fetchone() == (300,)
+    code, _, err = run(*score, folder / "scores.csv", "--digest", "0" * 64)
+    assert (code, bool(err)) == (78, True)
