@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from leadml.leads._export import write_leads, write_quarantine
     from leadml.leads._finding import AuditFinding, AuditReport
-    from leadml.leads._funnel import FunnelReport, compute_funnel, summarise_reasons
+    from leadml.leads._funnel import FunnelReport, compute_funnel, find_recycled, summarise_reasons
     from leadml.leads._ingest import IngestReport, ingest_leads
     from leadml.leads._lags import compute_lag_curve
     from leadml.leads._propose import ContractProposal, propose_contract
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "LeadChunk": "_chunks",
     "LeadPlan": "_chunks",
+    "find_recycled": "_funnel",
     "find_repeated_rows": "_chunks",
     "hash_lead_ids": "_chunks",
     "open_chunk": "_chunks",
@@ -112,6 +113,7 @@ __all__ = [
     "compute_funnel",
     "compute_lag_curve",
     "compute_targets",
+    "find_recycled",
     "find_repeated_rows",
     "generate_leads",
     "hash_lead_ids",

@@ -71,6 +71,17 @@ def audit_leaks(
         yield from found.values()
         yield from _event_state(column, values)
     yield from _outcome_durations(table, attributes)
+    undeclared = [column.name for column in attributes if column.known_at is None]
+    if undeclared:
+        shown = ", ".join(undeclared[:5]) + (", …" if len(undeclared) > 5 else "")
+        yield AuditFinding(
+            code="known_at_undeclared",
+            severity="note",
+            column=None,
+            message=f"of {len(undeclared)} attributes nobody says when they are known ({shown});"
+            " an export holds their latest values. Declare `known_at: capture`, `handoff` or `after`.",
+            evidence={"columns": undeclared},
+        )
 
 
 def _leaks(

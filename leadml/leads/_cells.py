@@ -235,6 +235,8 @@ def _typed_number(text: str, column: Column, *, whole: bool) -> object:
 def _number(text: str, column: Column) -> Decimal | Bad:
     """Read one number in the declared notation, or return the rule that it breaks."""
     negative = False
+    if column.thousands == " ":
+        text = text.replace("\u00a0", " ").replace("\u202f", " ")
     if column.currency is not None and text.startswith("(") and text.endswith(")"):
         negative, text = True, text[1:-1].strip()
     text, signed = _without_sign(text)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._table import LeadTable
 
-__all__ = ["FunnelReport", "compute_funnel", "summarise_reasons"]
+__all__ = ["FunnelReport", "compute_funnel", "find_recycled", "summarise_reasons"]
 
 SMALLEST_GROUP = 20
 _BEFORE_CONTACT = frozenset({"procedural", "clerical", "definitional", "already_ours", "opt_out"})
@@ -209,6 +209,65 @@ def _interval(k: int, n: int) -> tuple[float, float]:
     low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
     high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
     return low, high
+
+
+def find_recycled(table: LeadTable) -> pd.DataFrame:
+    """Find leads of a buying unit that had been rejected or lost before, and what became of them.
+
+    Parameters
+    ----------
+    table : LeadTable
+        With a column of role `account` and dates.
+
+    Returns
+    -------
+    DataFrame
+        One row per recycled lead: ``lead_id``, ``earlier_lead_id`` (the latest lead of the same account that
+        began earlier and was rejected or lost), ``days_between``, ``verdict`` and ``outcome`` of the recycled
+        lead (where the leads have them).
+
+    Raises
+    ------
+    LeadsError
+        If the leads have no account or no dates.
+    """
+    account, start = table.role("account"), start_of(table)
+    ids = table.role("id")
+    if account is None or ids is None or start.dtype.kind != "M":
+        raise LeadsError(
+            "recycled leads are found by a column of role account and dates; these leads lack one."
+        )
+    verdict, outcome = table.role("verdict"), table.role("outcome")
+    ended = np.zeros(len(table.frame), dtype=bool)
+    if verdict is not None:
+        ended = ended | (verdict == "rejected").to_numpy()
+    if outcome is not None:
+        ended = ended | (outcome == "lost").to_numpy()
+    facts = pd.DataFrame(
+        {"account": account.to_numpy(dtype=object), "start": start.to_numpy(), "ended": ended}
+    )
+    facts = facts[account.notna().to_numpy() & start.notna().to_numpy()]
+    facts = facts[facts["account"].duplicated(keep=False)].sort_values("start", kind="stable")
+    rows = []
+    for _, part in facts.groupby("account", sort=True):
+        earlier: int | None = None
+        for place, row in part.iterrows():
+            if earlier is not None and facts.loc[earlier, "start"] < row["start"]:
+                days = (row["start"] - facts.loc[earlier, "start"]).days
+                rows.append({"lead": place, "earlier": earlier, "days_between": days})
+            earlier = int(str(place)) if row["ended"] else earlier
+    found = pd.DataFrame(rows, columns=["lead", "earlier", "days_between"])
+    frame = pd.DataFrame(
+        {
+            "lead_id": ids.loc[found["lead"]].to_numpy(dtype=object),
+            "earlier_lead_id": ids.loc[found["earlier"]].to_numpy(dtype=object),
+            "days_between": found["days_between"].to_numpy(dtype=np.float64),
+        }
+    )
+    for name, series in (("verdict", verdict), ("outcome", outcome)):
+        if series is not None:
+            frame[name] = series.loc[found["lead"]].to_numpy(dtype=object)
+    return frame
 
 
 def summarise_reasons(table: LeadTable) -> pd.DataFrame:

@@ -140,7 +140,7 @@ class LeadTable:
     def __repr__(self) -> str:
         counts = self.manifest
         lines = [
-            f"LeadTable {self.contract.name!r}: {counts.kept:,} leads as of {self.as_of}",
+            f"LeadTable {self.contract.name!r}: {counts.kept:,} leads{self._when()}",
             (
                 f"  read {counts.read:,} = kept {counts.kept:,} + quarantined {counts.quarantined:,}"
                 f" + duplicates {counts.duplicates:,}"
@@ -154,6 +154,13 @@ class LeadTable:
                 lines.append(f"  {role}: {shown}")
         lines += [f"  note: {notice}" for notice in self.manifest.notices[:4]]
         return "\n".join(lines)
+
+    def _when(self) -> str:
+        dated = any(
+            (column := self.contract.column_by_role(role)) is not None and column.type == "date"
+            for role in ("created", "handed_over", "decided", "closed")
+        )
+        return f" as of {self.as_of}" if dated else ""
 
     def _repr_html_(self) -> str:
         head = html.escape(repr(self))

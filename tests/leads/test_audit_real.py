@@ -54,6 +54,7 @@ def test_xeducation(shared_data):
     assert not honest & columns(report, *LEAKS, "missingness_gives_outcome_away", "date_proxy")
 
 
+@pytest.mark.slow
 def test_bank_marketing(shared_data):
     report = audit(shared_data, "bank_marketing")
     assert columns(report, *LEAKS) == {"duration"}
@@ -77,7 +78,11 @@ def test_salvirt(shared_data):
     report = audit(shared_data, "salvirt_b2b")
     assert only(report, "duplicate_leads").evidence["n_same_label"] == 83
     assert columns(report, *LEAKS) == set()
-    assert {finding.code for finding in report.findings} == {"duplicate_leads", "missing_marker"}
+    assert {finding.code for finding in report.findings} == {
+        "duplicate_leads",
+        "missing_marker",
+        "known_at_undeclared",
+    }
 
 
 def test_olist(shared_data):
@@ -99,6 +104,7 @@ def test_olist(shared_data):
     assert not {"origin", "landing_page_id"} & columns(report, *LEAKS)
 
 
+@pytest.mark.slow
 def test_ibm(shared_data):
     report = audit(shared_data, "ibm_winloss")
     durations = {

@@ -27,6 +27,7 @@ def column(kind, role="attribute", **more):
         ("5.", {}, 5.0),
         ("1.234,56", {"decimal": ",", "thousands": "."}, 1234.56),
         ("1 234 567", {"thousands": " "}, 1234567.0),
+        ("1\u00a0234\u202f567", {"thousands": " "}, 1234567.0),
         ("1'234.5", {"thousands": "'"}, 1234.5),
         ("$200,000 ", {"thousands": ",", "currency": "USD"}, 200000.0),
         ("-$5.10", {"currency": "USD"}, -5.1),

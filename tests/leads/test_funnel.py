@@ -6,6 +6,7 @@ from leadml.leads import (
     SyntheticWorld,
     compute_funnel,
     compute_lag_curve,
+    find_recycled,
     generate_leads,
     parse_contract,
     read_leads,
@@ -140,3 +141,34 @@ def test_without_dates_there_is_no_curve(tmp_path):
     assert target_windows(table) == {"accepted": None, "won": None}
     with pytest.raises(LeadsError, match="expected 'accepted' or 'won'"):
         compute_lag_curve(table, target="lost")
+
+
+def test_recycled_leads_are_followed(tmp_path):
+    rows = [
+        "id,created,account,verdict",
+        "1,2021-01-01,A,r",
+        "2,2021-03-01,A,a",
+        "3,2021-01-01,B,a",
+        "4,2021-02-01,B,r",
+        "5,2021-01-05,C,r",
+        "6,2021-01-05,C,r",
+        "7,2021-01-25,C,",
+        "8,2021-01-25,,r",
+    ]
+    (tmp_path / "leads.csv").write_text("\n".join([*rows, ""]))
+    text = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  lead_id: {from: leads.id, role: id}
+  created_on: {from: leads.created, role: created, type: date}
+  company: {from: leads.account, role: account}
+  verdict: {from: leads.verdict, role: verdict, accepted: [a], rejected: [r]}
+"""
+    found = find_recycled(read_leads(parse_contract(text, folder=tmp_path)))
+    assert found[["lead_id", "earlier_lead_id"]].to_numpy().tolist() == [["2", "1"], ["7", "6"]]
+    assert found["days_between"].tolist() == [59, 20]
+    assert found["verdict"].tolist() == ["accepted", "pending"]
+    without = text.replace("  company: {from: leads.account, role: account}\n", "")
+    with pytest.raises(LeadsError, match="role account and dates"):
+        find_recycled(read_leads(parse_contract(without, folder=tmp_path)))

@@ -42,7 +42,7 @@ columns:
   contact: {from: deals.Contact, role: personal}
 quarantine_limit: LIMIT
 """
-N = 400
+N = 160
 
 
 def canary(kind, number):
@@ -131,8 +131,7 @@ def heard():
         said += [stream.getvalue(), out.getvalue(), err.getvalue()]
 
 
-@pytest.mark.parametrize("shifted", [False, True])
-@pytest.mark.parametrize("limit", ["50%", "0%"])
+@pytest.mark.parametrize(("shifted", "limit"), [(False, "50%"), (True, "50%"), (True, "0%")])
 def test_no_personal_value_is_in_any_byte_that_is_written_or_said(tmp_path, shifted, limit):
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
