@@ -1,5 +1,13 @@
 """Pure functions: rates and intervals, discrimination, calibration. Numbers in, numbers out."""
 
+from leadml.metrics._agreement import (
+    Agreement,
+    cohen_kappa,
+    gwet_ac1,
+    krippendorff_alpha,
+    raw_agreement,
+    rule_agreement,
+)
 from leadml.metrics._calibration import (
     CalibrationLine,
     ReliabilityCurve,
@@ -29,6 +37,7 @@ from leadml.metrics._segments import (
 )
 
 __all__ = [
+    "Agreement",
     "CalibrationLine",
     "ReliabilityCurve",
     "SegmentCalibration",
@@ -37,6 +46,7 @@ __all__ = [
     "brier_score",
     "calibration_line",
     "clopper_pearson",
+    "cohen_kappa",
     "compare_segments",
     "compute_gate_size",
     "compute_logit",
@@ -46,16 +56,20 @@ __all__ = [
     "expit",
     "exploration_size",
     "fit_logistic",
+    "gwet_ac1",
     "holm",
     "kish_counts",
+    "krippendorff_alpha",
     "learn_then_test",
     "log_loss",
     "log_losses",
     "mean_difference",
     "mover_interval",
     "mover_p_value",
+    "raw_agreement",
     "reliability_curve",
     "roc_auc_interval",
+    "rule_agreement",
     "sequential_evidence",
     "smallest_detectable",
     "wilson_interval",
