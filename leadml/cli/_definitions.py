@@ -28,7 +28,7 @@ def lint(
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """Check that two people cannot read the definition two ways.
+    """Check that nobody can read the definition two ways.
 
     With --contract its attributes are checked against the columns, with --leads FILE against the leads too.
     Exit code 1 if there is an error or a warning, 65 if the file cannot be read at all.
@@ -97,7 +97,9 @@ def diff(
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """Say in words, and on leads, what differs between two definitions.
+    """Say what differs between two definitions.
+
+    In words, proved over all leads that can be, and on the leads of --contract.
 
     Exit code 1 if any lead can change its class.
     """
@@ -189,7 +191,10 @@ def document(
         Path | None, typer.Option("--output", metavar="FILE", help="Write it there instead of printing it.")
     ] = None,
 ) -> None:
-    """Write the one page that the team pins to the wall: classes, thresholds and owners in plain words."""
+    """Write the page that the team pins to the wall.
+
+    Classes, thresholds, owners and the questions a form must ask, in plain words.
+    """
     from leadml._files import write_text
     from leadml.definitions import document_definition, load_definition
 
@@ -219,7 +224,10 @@ def compile_(
     ] = None,
     as_of: AsOf = None,
 ) -> None:
-    """Print the definition as a SELECT that gives every lead in the warehouse its class."""
+    """Print the definition as SQL.
+
+    A SELECT that gives every lead in the warehouse the class that it has here.
+    """
     from leadml.definitions import compile_sql, load_definition
 
     query = compile_sql(

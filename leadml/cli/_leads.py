@@ -54,7 +54,9 @@ def ingest(
     json: Json = False,
     _random_state: RandomState = 0,
 ) -> None:
-    """Read an export by its contract: typed columns out, damaged rows in quarantine, every row counted.
+    """Read an export by its contract.
+
+    Typed columns out, damaged rows in quarantine, every row counted.
 
     Exit code 3 if rows are in quarantine, 4 if too many are (then nothing is written but the quarantine).
     With --propose EXPORT no contract is needed: a first one is printed (or written to --output), and exit
@@ -120,7 +122,9 @@ def funnel(
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """Follow the leads from capture to handoff, verdict and deal, and what Sales did with them.
+    """Follow the leads from capture to deal.
+
+    Captured, handed over, answered by Sales, won, and how long each took.
 
     Only leads old enough to have an answer count in a rate; reps are numbered, groups under 20 are hidden.
     """
@@ -156,7 +160,9 @@ def audit(
     json: Json = False,
     _random_state: RandomState = 0,
 ) -> None:
-    """Look for what would make a conclusion from these leads wrong: leaks, censoring, batches.
+    """Look for what makes the leads misleading.
+
+    Leaks, censoring, batches, contradictions: whatever would make a conclusion from them wrong.
 
     Exit code 1 if there is an error or a warning.
     """

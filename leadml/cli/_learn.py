@@ -70,7 +70,10 @@ def train(
     random_state: RandomState = 0,
     json: Json = False,
 ) -> None:
-    """Train a model of acceptance and one of won deals on the earlier leads, judge them on the later ones."""
+    """Train models of acceptance and won deals.
+
+    On the earlier leads; judged on the later ones, beside a constant and the definition itself.
+    """
     from leadml.experiment import write_models
 
     experiment = _experiment(
@@ -95,7 +98,10 @@ def compare(
     random_state: RandomState = 0,
     json: Json = False,
 ) -> None:
-    """Hold the definition against the leads, criterion by criterion, on acceptance and on won deals."""
+    """Hold the definition against the leads.
+
+    Criterion by criterion, on acceptance and on won deals, with ranges.
+    """
     experiment = _experiment(
         definition, contract, leads=leads, as_of=as_day(as_of), random_state=random_state
     )
@@ -112,13 +118,30 @@ def propose(
     contract: ContractOption,
     leads: Leads = None,
     maximise: Maximise = None,
+    capacity: Annotated[
+        float | None, typer.Option("--capacity", metavar="N", help="Leads a month that Sales can work.")
+    ] = None,
+    minimum_acceptance: Annotated[
+        float | None, typer.Option("--minimum-acceptance", metavar="SHARE", help="Agreed share, such as 0.6.")
+    ] = None,
+    error_rate: Annotated[
+        float, typer.Option("--error-rate", min=1e-6, max=0.5, help="Chance of any false proposal.")
+    ] = 0.05,
+    max_changes: Annotated[int, typer.Option("--max-changes", min=1, max=3, help="Changes at once.")] = 2,
+    confirm_from: Annotated[
+        str | None,
+        typer.Option("--confirm-from", metavar="DATE", help="[default: the last two matured quarters.]"),
+    ] = None,
     what_if: WhatIfOption = None,
     output: Output = None,
     as_of: AsOf = None,
     random_state: RandomState = 0,
     json: Json = False,
 ) -> None:
-    """Propose few, small threshold changes that hold on later leads, and say what is kept and why."""
+    """Propose threshold changes, with evidence.
+
+    Few and small, found on older leads and confirmed on newer ones; what is kept, and why.
+    """
     from leadml.experiment import write_proposals
     from leadml.propose import Goal
 
@@ -128,7 +151,14 @@ def propose(
         leads=leads,
         as_of=as_day(as_of),
         random_state=random_state,
-        goal=None if maximise is None else Goal(maximise=cast("Any", maximise)),
+        goal=Goal(
+            maximise=cast("Any", maximise or "net_value"),
+            capacity=capacity,
+            minimum_acceptance=minimum_acceptance,
+        ),
+        error_rate=error_rate,
+        max_changes=max_changes,
+        confirm_from=as_day(confirm_from, option="--confirm-from"),
     )
     if what_if:
         _answer(experiment, what_if, json=json)

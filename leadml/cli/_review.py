@@ -21,9 +21,10 @@ def review(
     leads: Leads = None,
     as_of: AsOf = None,
 ) -> None:
-    """Write the packet for the review: one page that both sides read. `leadml run` writes it too.
+    """Write the packet for the review.
 
-    Nothing is tracked and there is nothing to sign; for that use `leadml run`.
+    One page that both sides read; `leadml run` writes it too. Nothing is tracked here and there is nothing
+    to sign; for that use `leadml run`.
     """
     from dataclasses import replace
 
@@ -54,8 +55,9 @@ def sign(
     because: Because = "",
     json: Json = False,
 ) -> None:
-    """Sign a proposal for one side; when both have accepted it, the new version is written.
+    """Sign a proposal for one side.
 
+    When both have accepted it, the new version is written.
     A signature holds for these bytes of the proposal, the definition and the packet: any edit voids it.
     """
     from leadml.review import sign_proposal
@@ -76,7 +78,7 @@ def rollback(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put an earlier version of a definition back in force."""
+    """Put an earlier definition back in force."""
     from leadml.review import rollback as roll_back
 
     done = roll_back(history, by=by, because=because, to=to)

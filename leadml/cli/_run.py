@@ -25,7 +25,10 @@ def demo(
     random_state: RandomState = 0,
     json: Json = False,
 ) -> None:
-    """Run the whole loop on generated leads of a fictional company: no server, no network."""
+    """Run the whole loop on generated leads.
+
+    A fictional company, seeded; no server, no network, none of your data.
+    """
     from leadml.experiment import load_experiment, run_experiment, write_demo
 
     with progress_bar() as report:
@@ -49,7 +52,10 @@ def run(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run one experiment: definition, leads, models, comparison, proposals, packet, tracking, scores."""
+    """Run one experiment file end to end.
+
+    Definition, leads, audit, models, comparison, proposals, packet, tracking, scores.
+    """
     from dataclasses import replace
 
     from leadml.experiment import load_experiment, run_experiment

@@ -57,8 +57,9 @@ def score(
     json: Json = False,
     _random_state: RandomState = 0,
 ) -> None:
-    """Score leads in a batch: class, probabilities, reasons in the definition's words.
+    """Score leads in a batch.
 
+    Class, probabilities, reasons in the definition's words.
     The output is whole or untouched; the same input gives the same bytes. FILE may also be a database
     table, as URL#TABLE. Without a terminal --json prints one line for the log.
     """

@@ -217,6 +217,32 @@ def test_propose_prints_the_documented_shape(run, folder):
     assert json.loads((folder / "found" / "proposals.json").read_text())["proposals"] == []
 
 
+def test_the_goal_and_the_error_rate_can_be_set(run, folder):
+    words = (
+        "propose",
+        folder / "definition.yaml",
+        "--contract",
+        folder / "contract.yaml",
+        "--maximise",
+        "accepted",
+    )
+    options = (
+        "--capacity",
+        "40",
+        "--minimum-acceptance",
+        "0.4",
+        "--error-rate",
+        "0.0125",
+        "--max-changes",
+        "1",
+    )
+    code, out, _ = run(*words, *options, "--confirm-from", "2025-06-01", "--json")
+    assert (code, json.loads(out)["proposals"]) == (0, [])
+    assert run(*words, "--minimum-acceptance", "60")[0] == 65
+    assert run(*words, "--confirm-from", "soon")[0] == 64
+    assert run(*words, "--error-rate", "2")[0] == 64
+
+
 def test_a_wrong_goal_is_refused(run, folder):
     code, _, err = run(
         "propose", folder / "definition.yaml", "--contract", folder / "contract.yaml", "--maximise", "f1"
