@@ -71,7 +71,8 @@ def audit_leaks(
         yield from found.values()
         yield from _event_state(column, values)
     yield from _outcome_durations(table, attributes)
-    undeclared = [column.name for column in attributes if column.known_at is None]
+    tracked = any(each.history is not None for each in table.contract.tables)
+    undeclared = [column.name for column in attributes if column.known_at is None and not tracked]
     if undeclared:
         shown = ", ".join(undeclared[:5]) + (", …" if len(undeclared) > 5 else "")
         yield AuditFinding(

@@ -278,7 +278,11 @@ def _used_part(contract: Contract, roles: frozenset[str]) -> tuple[Contract, Tab
     for table in reversed(contract.tables[1:]):
         if table.name in needed and table.join is not None:
             needed.add(table.join[0])
-    tables = tuple(table for table in contract.tables if table is main or table.name in needed)
+    tables = tuple(
+        table
+        for table in contract.tables
+        if table is main or (table.name in needed and table.history is None)
+    )
     return dataclasses.replace(contract, columns=columns, tables=tables), main
 
 

@@ -85,7 +85,18 @@ _VERDICTS = ("accepted", "rejected", "pending")
 _OUTCOMES = ("won", "lost", "open")
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _TOP_KEYS = ("name", "meaning", "extends", "drop", "tables", "columns", "windows", "quarantine_limit")
-_TABLE_KEYS = ("path", "format", "delimiter", "encoding", "quote", "sheet", "join", "deleted", "merged")
+_TABLE_KEYS = (
+    "path",
+    "format",
+    "delimiter",
+    "encoding",
+    "quote",
+    "sheet",
+    "join",
+    "history",
+    "deleted",
+    "merged",
+)
 _COLUMN_KEYS = (
     "from",
     "role",
@@ -148,6 +159,17 @@ _DAYS = {"day": 1.0, "days": 1.0, "week": 7.0, "weeks": 7.0, "month": 30.4375, "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Where a table of changes says what changed, of which lead, from what, and when."""
+
+    lead: str
+    field: str
+    old: str
+    at: str
+    format: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One table of the export.
 
@@ -169,6 +191,8 @@ class Table:
         quarantined, a merged one counts as a duplicate.
     join : tuple of (str, str, str) or None
         ``(left table, left column, column of this table)``.
+    history : History or None
+        Set for a table of changes, from which attributes are taken as they were at the handoff.
     line : int
         Line of the contract.
     """
@@ -182,6 +206,7 @@ class Table:
     sheet: str | None = None
     marks: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     join: tuple[str, str, str] | None = None
+    history: History | None = None
     line: int = 0
 
 
@@ -447,9 +472,22 @@ def _table(key: ScalarNode, body: MappingNode, problems: Problems, *, first: boo
             *_conditions("deleted", body.get("deleted"), f"{what}.deleted", problems),
             *_conditions("merged", body.get("merged"), f"{what}.merged", problems),
         ),
-        join=_join(body.get("join"), key.text, problems, first=first),
+        join=_join(body.get("join"), key.text, problems, first=first or body.get("history") is not None),
+        history=_history(body.get("history"), f"{what}.history", problems),
         line=key.line,
     )
+
+
+def _history(node: Node | None, what: str, problems: Problems) -> History | None:
+    body = problems.mapping(node, what)
+    if body is None:
+        return None
+    problems.keys(body, what, ("lead", "field", "old", "at", "format"), ("lead", "field", "old", "at"))
+    names = {
+        key: problems.text(body.get(key), f"{what}.{key}") or "" for key in ("lead", "field", "old", "at")
+    }
+    formats = _date_formats(body.get("format"), what, "date", problems)
+    return History(**names, format=formats)
 
 
 def _encoding(node: Node | None, what: str, problems: Problems) -> str:

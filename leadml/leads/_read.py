@@ -16,9 +16,11 @@ import pandas as pd
 from leadml._files import compute_sha256
 from leadml.errors import LeadsError, QuarantineError
 from leadml.leads._cells import TypedColumn, empty_series, level_series, text_series, type_column
+from leadml.leads._clock import start_of_frame
 from leadml.leads._contract import extra_sources
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import has_zone
+from leadml.leads._history import values_at_handoff
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._sources import read_header, read_table, resolve_place
 from leadml.leads._table import LeadTable, Manifest, TableCount
@@ -107,7 +109,7 @@ def read_leads(
             contract, table, paths[table.name], lenient=need == "attributes", key=_checked_key(pseudonym_key)
         )
         for table in contract.tables
-        if table.name in paths
+        if table.name in paths and table.history is None
     }
     main = reads[contract.tables[0].name]
     _drop_repeated_ids(contract, main)
@@ -119,6 +121,8 @@ def read_leads(
     kept = np.flatnonzero(main.keep)
     places, join_notices = _join(contract, reads, kept)
     frame, notices = _assemble(contract, reads, places, len(kept))
+    frame, changed = _set_back(contract, paths, frame)
+    notices += changed
     unlisted = {name: words for read in reads.values() for name, words in read.unlisted.items()}
     notices = [
         *left_out,
@@ -546,6 +550,20 @@ def day_of_export(counts: dict[int, int]) -> tuple[dt.date, str | None]:
     )
 
 
+def _set_back(
+    contract: Contract, paths: dict[str, Path | str], frame: pd.DataFrame
+) -> tuple[pd.DataFrame, list[str]]:
+    """Take the attributes as they were at the handoff where a table of changes is there."""
+    notices: list[str] = []
+    for table in contract.tables:
+        start = start_of_frame(contract, frame)
+        if table.history is None or table.name not in paths or start.dtype.kind != "M":
+            continue
+        frame, said = values_at_handoff(contract, table, paths[table.name], frame=frame, start=start)
+        notices += said
+    return frame, notices
+
+
 def quarantine_frame(tables: list[tuple[str, list[Reject]]]) -> pd.DataFrame:
     """List the quarantined rows of each table in the order of its lines."""
     rows = [
@@ -562,6 +580,7 @@ def _data_digest(paths: dict[str, Path | str], reads: dict[str, _TypedTable]) ->
     lines = [
         f"{name} {compute_sha256(path) if isinstance(path, Path) else _content_digest(reads[name].raw)}"
         for name, path in paths.items()
+        if isinstance(path, Path) or name in reads
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

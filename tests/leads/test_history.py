@@ -1,0 +1,73 @@
+import pandas as pd
+import pytest
+
+from leadml.errors import ContractError
+from leadml.leads import audit_leads, parse_contract, read_leads
+
+CONTRACT = """
+name: changes
+tables:
+  leads: {path: leads.csv}
+  changes: {path: changes.csv, history: {lead: LeadId, field: Field, old: OldValue, at: CreatedDate, format: "%Y-%m-%d %H:%M"}}
+columns:
+  lead_id: {from: leads.Id, role: id}
+  created_on: {from: leads.Created, role: created, type: date}
+  handed_on: {from: leads.Handed, role: handed_over, type: date}
+  rating: {from: leads.Rating, role: attribute, type: category}
+  employees: {from: leads.Employees, role: attribute, type: integer}
+"""
+LEADS = """Id,Created,Handed,Rating,Employees
+1,2021-01-01,2021-01-10,Hot,500
+2,2021-01-01,2021-01-10,Hot,500
+3,2021-01-01,,Hot,500
+4,2021-01-01,2021-01-10,,7
+"""
+CHANGES = """LeadId,Field,OldValue,NewValue,CreatedDate
+1,Rating,Cold,Warm,2021-01-05 10:00
+1,Rating,Warm,Hot,2021-02-05 10:00
+1,Rating,Hot,Hot,2021-03-05 10:00
+1,Employees,50,500,2021-02-01 10:00
+2,Employees,many,500,2021-02-01 10:00
+2,Rating,Cold,Hot,2021-01-10 16:00
+3,Rating,,Hot,2021-01-03 10:00
+4,Rating,New level,,2021-05-01 10:00
+4,Owner,a,b,2021-05-01 10:00
+9,Rating,a,b,2021-05-01 10:00
+1,Rating,a,b,someday
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def run(contract=CONTRACT):
+        (tmp_path / "leads.csv").write_text(LEADS)
+        (tmp_path / "changes.csv").write_text(CHANGES)
+        return read_leads(parse_contract(contract, folder=tmp_path))
+
+    return run
+
+
+def test_attributes_are_taken_as_they_were_at_the_handoff(read):
+    table = read()
+    rating = table.frame["rating"].astype(object)
+    assert rating.tolist()[:2] == ["Warm", "Hot"]  # what changed on the day of the handoff came with it
+    assert pd.isna(rating[2])  # never handed over: as it was when the lead came in
+    assert rating[3] == "New level"
+    assert table.frame["employees"].tolist()[0] == 50
+    assert pd.isna(table.frame["employees"][1])
+    said = " ".join(table.manifest.notices)
+    assert "rating: 3 leads had another value at the handoff" in said
+    assert "employees: 1 old values break the contract" in said
+    assert "changes: 1 changes could not be read" in said
+    assert table.frame["employees"].dtype == "Int64"
+
+
+def test_with_changes_at_hand_nobody_need_say_when_an_attribute_is_known(read):
+    assert not [each for each in audit_leads(read()).findings if each.code == "known_at_undeclared"]
+
+
+def test_a_table_of_changes_says_where_it_says_what(read):
+    with pytest.raises(ContractError, match="key 'old' is missing"):
+        read(CONTRACT.replace("old: OldValue, ", ""))
+    with pytest.raises(ContractError, match="the first table holds the leads"):
+        read(CONTRACT.replace("history: {", "join: {leads.Id: LeadId}, history: {"))
