@@ -1,4 +1,29 @@
-"""The written definition as a value: read, write, lint and assign.
+"""The written definition as a value: read, write, lint, assign, compile to SQL, compare, document.
+
+A definition file is YAML without anchors, aliases, tags or duplicate keys; every scalar is text that the
+schema types. Its keys:
+
+``name``, ``version``
+    Required, like ``classes``.
+``effective_from``, ``review_by``, ``owners``, ``meaning``
+    Days as YYYY-MM-DD; ``owners: {marketing: …, sales: …}``.
+``attributes``
+    By name: ``type`` (number, integer, ordinal, category, boolean, date), ``unit``, ``levels`` (lowest first
+    for an ordinal), ``range: [lowest, highest]``, ``steps``, ``dimension``, ``known_at`` (capture, handoff,
+    after), ``asked`` (the question of the form), ``window: 30 days`` with its ``anchor``. An age is an integer
+    with ``age_of`` (a date attribute) and ``anchor`` (another one, or ``as_of``): the whole days between them.
+``points``
+    By name of the score, rules ``{when: criterion, points: number}``; negative points count down, and
+    ``fades_over: days`` with ``age: attribute`` lets them fade linearly to zero.
+``classes``
+    In order, each with ``name``, ``meaning`` and one of ``all_of``, ``any_of``, ``at_least`` + ``of`` or
+    ``otherwise: true``; groups nest.
+``handoff``, ``prices``
+    The classes that go to Sales; ``prices: {won: {default: …, by: {criterion: …}}, worked_lead, currency}``.
+
+A criterion is ``attribute`` or ``not attribute`` (boolean), a comparison (``< <= > >= = !=``), ``between a
+and b`` (inclusive), ``in [..]``, ``not in [..]``, ``is known`` or ``is missing``; ``or missing`` at its end
+lets a lead without a value pass, which no criterion does otherwise.
 
 Reading and linting load neither numpy nor pandas; the functions on leads are loaded when first used.
 """

@@ -487,7 +487,7 @@ def _add_overlap(
     left, right = space.formula(first.rule), space.formula(second.rule)
     ladder = linter.never(conjunction(left, negation(right)), "", second.line)
     words = describe_lead(lead, definition.typed_attributes())
-    how = f" Every {first.name!r} lead is." if ladder else ""
+    how = f" Every {first.name!r} lead is both." if ladder else ""
     place: dict[str, Any] = {"line": second.line, "criterion": second.name, "lead": lead}
     if definition.handed_over(second.name) and not definition.handed_over(first.name):
         message = f"{words} meets {second.name!r}, which goes to Sales, but is {first.name!r} first."

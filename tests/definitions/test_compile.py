@@ -90,7 +90,7 @@ def duckdb_run(leads):
 
 
 @given(data=st.data())
-@settings(CHECKED, max_examples=120)
+@settings(CHECKED, max_examples=60)
 def test_duckdb_gives_every_lead_the_same_class(generated_definitions, leads, duckdb_run, data):
     check(parse_definition(data.draw(generated_definitions(NAMES))), leads, duckdb_run, "duckdb")
 

@@ -178,7 +178,7 @@ def test_a_difference_is_plain_data_and_a_card():
 
 
 @given(data=st.data())
-@settings(CHECKED, max_examples=40)
+@settings(CHECKED, max_examples=25)
 def test_gained_and_lost_leads_equal_brute_force(generated_definitions, leads_grid, data):
     old, new = (parse_definition(data.draw(generated_definitions())) for _ in range(2))
     grids = [leads_grid(definition) for definition in (old, new)]

@@ -249,7 +249,7 @@ def test_the_subjective_twin_is_refused_line_by_line():
 
 
 @pytest.mark.parametrize(
-    "name", ["timeframe-2026.1", "bant-2026.1", "marketstar-2022.1", "xeducation-2026.1"]
+    "name", ["timeframe-2026.1", "bant-2026.1", "marketstar-2022.1", "xeducation-2026.1", "recency-2026.1"]
 )
 def test_the_objective_examples_have_neither_errors_nor_warnings(name):
     report = lint_definition(load_definition(EXAMPLES / f"{name}.yaml"), as_of=TODAY)

@@ -250,7 +250,7 @@ def test_a_hostile_file_is_refused_at_once_with_a_clear_message(name):
     start = time.process_time()
     with pytest.raises(DefinitionError, match=r"d\.yaml"):
         parse_definition(HOSTILE[name], source="d.yaml")
-    assert time.process_time() - start < (1 if sys.gettrace() is None else 5)
+    assert time.process_time() - start < (1 if sys.gettrace() is None else 10)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):

@@ -79,7 +79,7 @@ def check_definition(text, leads_grid):
 
 
 @given(data=st.data())
-@settings(CHECKED, max_examples=150)
+@settings(CHECKED, max_examples=80)
 def test_proofs_equal_brute_force(generated_definitions, leads_grid, data):
     check_definition(data.draw(generated_definitions()), leads_grid)
 
@@ -92,7 +92,7 @@ def test_proofs_equal_brute_force_over_thousands_of_definitions(generated_defini
 
 
 @given(data=st.data())
-@settings(CHECKED, max_examples=60)
+@settings(CHECKED, max_examples=30)
 def test_the_plain_reading_of_one_lead_equals_the_frame(generated_definitions, leads_grid, data):
     definition = parse_definition(data.draw(generated_definitions()))
     frame = leads_grid(definition).sample(frac=1, random_state=0).head(40)
@@ -102,7 +102,7 @@ def test_the_plain_reading_of_one_lead_equals_the_frame(generated_definitions, l
 
 
 @given(data=st.data())
-@settings(CHECKED, max_examples=60)
+@settings(CHECKED, max_examples=30)
 def test_what_the_linter_reports_about_classes_is_true(generated_definitions, leads_grid, data):
     definition, frame, masks = check_definition(data.draw(generated_definitions()), leads_grid)
     report = lint_definition(definition, as_of=date(2026, 1, 1))
