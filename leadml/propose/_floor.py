@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["TradeOff", "WidestDefinition", "compute_trade_off", "find_widest_definition"]
 
 _MAX_STEPS = 30
+_STEP = 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,9 +107,9 @@ def find_widest_definition(
     """Find the definition with most leads whose acceptance (win rate) is proven to exceed the agreed minimum.
 
     A walk from strict to loose is fixed on the older quarters: the definitions that nobody beats in both
-    volume and rate. On the newest quarters each step is tested at the whole error rate and the walk stops
-    at the first that is not proven (Learn-then-Test, fixed sequence), so the definition returned violates
-    the floor with at most that chance.
+    volume and rate, from the one that is easiest to prove. On the newest quarters each step is tested at the
+    whole error rate and the walk stops at the first that is not proven (Learn-then-Test, fixed sequence), so
+    the definition returned violates the floor with at most that chance.
 
     Parameters
     ----------
@@ -220,10 +221,17 @@ def _walk(review: Review, max_changes: int, floor: float) -> tuple[SearchResult,
         if volume[place] > most:
             front.append(int(place))
             most = float(volume[place])
-    # Beyond a little below the floor nothing can be proven; a step must add volume worth a test.
-    front = [place for place in front if rate[place] >= 0.95 * floor]
-    thinned = front[:: max(1, len(front) // _MAX_STEPS)]
-    return found, [place if place < len(found.edits) else -1 for place in thinned]
+    # A walk ends at its first step that is not proven: begin where the proof is easiest, not where the rate
+    # is highest on a handful of leads. Below the floor nothing can be proven; a step must add leads.
+    front = [place for place in front if rate[place] >= floor]
+    if not front:
+        return found, []
+    easiest = int(np.argmax([(rate[place] - floor) * np.sqrt(n[place]) for place in front]))
+    walk = [front[easiest]]
+    for place in front[easiest + 1 :]:
+        if volume[place] >= _STEP * volume[walk[-1]]:
+            walk.append(place)
+    return found, [place if place < len(found.edits) else -1 for place in walk]
 
 
 def _changes(review: Review, found: SearchResult, position: int) -> tuple[Change, ...]:
