@@ -10,8 +10,9 @@ schema types. Its keys:
 ``attributes``
     By name: ``type`` (number, integer, ordinal, category, boolean, date), ``unit``, ``levels`` (lowest first
     for an ordinal), ``range: [lowest, highest]``, ``steps``, ``dimension``, ``known_at`` (capture, handoff,
-    after), ``asked`` (the question of the form), ``window: 30 days`` with its ``anchor``. An age is an integer
-    with ``age_of`` (a date attribute) and ``anchor`` (another one, or ``as_of``): the whole days between them.
+    after), ``asked`` (the question of the form), ``window: 30 days`` with its ``anchor``. An age is an
+    integer with ``age_of`` (a date attribute) and ``anchor`` (another one, or ``as_of``): the whole days
+    between the two.
 ``points``
     By name of the score, rules ``{when: criterion, points: number}``; negative points count down, and
     ``fades_over: days`` with ``age: attribute`` lets them fade linearly to zero.
