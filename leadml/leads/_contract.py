@@ -447,7 +447,7 @@ def _table(key: ScalarNode, body: MappingNode, problems: Problems, *, first: boo
         problems.add(body.get("path"), f"{what}.path: expected a file name, got nothing.")
     form = problems.choice(body.get("format"), f"{what}.format", FORMATS)
     if form is None:
-        address = "://" in (path or "") and "#" in (path or "")
+        address = (path or "").startswith("env:") or ("://" in (path or "") and "#" in (path or ""))
         form = "sql" if address else _ENDINGS.get((path or "").lower().rpartition(".")[2], "csv")
     delimiter = _character(body.get("delimiter"), f"{what}.delimiter", problems, default=",")
     quote = problems.text(body.get("quote"), f"{what}.quote")

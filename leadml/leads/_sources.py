@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import shutil
 import tempfile
@@ -68,6 +69,9 @@ class RawTable:
 def resolve_place(contract: Contract, table: Table, leads: Path | str | None = None) -> Path | str:
     """Return where a table lies: a path, a URL, or a database address ``<URL>#<table>``.
 
+    ``env:NAME#table`` takes the database URL from an environment variable, so that no password stands in a
+    contract.
+
     Raises
     ------
     LeadsError
@@ -79,6 +83,13 @@ def resolve_place(contract: Contract, table: Table, leads: Path | str | None = N
         raise LeadsError(
             f"{contract.source}: table {table.name!r} has no path. Name the file with `--leads`."
         )
+    if table.path.startswith("env:"):
+        name, _, rest = table.path.removeprefix("env:").partition("#")
+        if name not in os.environ:
+            raise InputMissingError(
+                f"{contract.source}: table {table.name!r}: the environment variable {name} is not set."
+            )
+        return f"{os.environ[name]}#{rest}"
     if "://" not in table.path:
         return contract.folder / table.path
     if table.path.startswith("sqlite:///") and not table.path.startswith("sqlite:////"):

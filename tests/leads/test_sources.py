@@ -137,7 +137,7 @@ def test_a_duckdb_file_gives_the_same_leads(tmp_path, from_csv):
         read_leads(contract(tmp_path, "missing.duckdb"))
 
 
-def test_a_database_table_gives_the_same_leads(tmp_path, from_csv):
+def test_a_database_table_gives_the_same_leads(tmp_path, from_csv, monkeypatch):
     pytest.importorskip("sqlalchemy")
     connection = sqlite3.connect(tmp_path / "crm.db")
     connection.execute("CREATE TABLE leads (Id TEXT, Created TEXT, Size INTEGER, Source TEXT, Won TEXT)")
@@ -151,6 +151,10 @@ def test_a_database_table_gives_the_same_leads(tmp_path, from_csv):
     pd.testing.assert_frame_equal(table.frame, from_csv)
     again = read_leads(contract(tmp_path, '"sqlite:///crm.db#leads"'))
     assert table.manifest.data_sha256 == again.manifest.data_sha256
+    monkeypatch.setenv("CRM_URL", f"sqlite:///{tmp_path / 'crm.db'}")
+    pd.testing.assert_frame_equal(read_leads(contract(tmp_path, '"env:CRM_URL#leads"')).frame, from_csv)
+    with pytest.raises(InputMissingError, match="environment variable CRM_ADDRESS is not set"):
+        read_leads(contract(tmp_path, '"env:CRM_ADDRESS#leads"'))
     report = ingest_leads(contract(tmp_path, '"sqlite:///crm.db#leads"'), output=tmp_path / "out.csv")
     assert report.manifest.kept == 3
     with pytest.raises(InputMissingError, match="no such table"):
@@ -176,3 +180,22 @@ def test_a_contract_may_leave_the_place_open(tmp_path):
     with pytest.raises(LeadsError, match="Name the file with `--leads`"):
         read_leads(open_contract)
     assert len(read_leads(open_contract, leads=tmp_path / "new.csv")) == 3
+
+
+@pytest.mark.slow
+def test_a_postgresql_table_gives_the_same_leads(postgres, tmp_path, from_csv):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine = sqlalchemy.create_engine(postgres, poolclass=sqlalchemy.pool.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            'CREATE TABLE leads ("Id" TEXT, "Created" DATE, "Size" INTEGER, "Source" TEXT, "Won" BOOLEAN)'
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO leads VALUES ('007', '2021-01-05', 50, 'Web', true), ('8', '2021-01-06', NULL, 'NA', false),"
+            " ('9', '2021-01-07', 12, 'Web', NULL)"
+        )
+    place = f'"{postgres}#leads"'
+    pd.testing.assert_frame_equal(read_leads(contract(tmp_path, place)).frame, from_csv)
+    report = ingest_leads(contract(tmp_path, place), output=tmp_path / "out.parquet")
+    assert report.manifest.kept == 3
+    engine.dispose()
