@@ -1,9 +1,9 @@
 """Excess log loss of each calibration over the truth, by the number of calibration leads.
 
 Run from the project's root: ``python experiments/studies/calibration.py [--repeats 40]``. Scores with a base
-rate of about one in ten are distorted in four ways; each calibration learns on n leads and is judged on 20,000
-others against the true probabilities (excess log loss, times 1,000). The peer is scikit-learn's isotonic
-regression.
+rate of about one in ten are distorted in four ways; each calibration learns on n leads and is judged on
+20,000 others against the true probabilities (excess log loss, times 1,000). The peer is scikit-learn's
+isotonic regression.
 """
 
 from __future__ import annotations

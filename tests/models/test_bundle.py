@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -334,3 +337,39 @@ def test_compressed_and_doubled_members_are_refused():
     for buffer in (bomb, double):
         with pytest.raises(BundleError, match="members"):
             unpack(buffer.getvalue(), where="test")
+
+
+_WRITE = """
+import sys
+sys.path[:0] = [{here!r}]
+from conftest import build_world
+from leadml.models import train_model, write_bundle
+table, targets, split, definition = build_world(900)
+model = train_model(table, targets, target="accepted", definition=definition, split=split)
+print(write_bundle({{"accepted": model}}, {path!r}, definition=definition, contract=table.contract))
+"""
+
+
+@pytest.mark.slow
+def test_threads_hash_seed_and_processor_do_not_change_a_byte(root, tmp_path):
+    digests = set()
+    for number, settings in enumerate(
+        [
+            {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+            {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "PYTHONHASHSEED": "7"},
+            {"OMP_NUM_THREADS": "4", "OPENBLAS_CORETYPE": "Haswell", "TZ": "Asia/Tokyo"},
+            {"OPENBLAS_CORETYPE": "Prescott", "LC_ALL": "C"},
+        ]
+    ):
+        code = _WRITE.format(
+            here=str(root / "tests" / "models"), path=str(tmp_path / f"{number}.leadml-bundle")
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(root), "OMP_WAIT_POLICY": "PASSIVE", **settings},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digests.add(done.stdout.strip())
+    assert len(digests) == 1

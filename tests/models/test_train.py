@@ -302,3 +302,10 @@ def test_a_long_list_alone_still_gives_a_model(make_world):
     )
     assert [feature.name for feature in model.features] == ["source"]
     assert not model.evaluation.predictive
+
+
+def test_weights_that_are_not_used_are_named(make_world):
+    table, targets, split, definition = make_world(300)
+    weighted = targets.assign(weight=np.where(np.arange(300) % 2, 1.0, 3.0))
+    model = train_model(table, weighted, target="won", definition=definition, split=split)
+    assert any("weights of the leads are not used" in notice for notice in model.notices)
