@@ -3,6 +3,7 @@
 from leadml.propose._audit import AdoptionAudit, audit_adopted, split_error_rate
 from leadml.propose._censor import censoring_weights
 from leadml.propose._dials import make_steps
+from leadml.propose._document import format_proposals, proposal_schema
 from leadml.propose._explain import Explanation
 from leadml.propose._floor import TradeOff, WidestDefinition, compute_trade_off, find_widest_definition
 from leadml.propose._goal import Goal, Stakes
@@ -35,9 +36,11 @@ __all__ = [
     "compute_trade_off",
     "find_widest_definition",
     "follow_exploration",
+    "format_proposals",
     "judge_what_if",
     "make_steps",
     "parse_what_if",
+    "proposal_schema",
     "propose_changes",
     "sample_exploration",
     "split_error_rate",

@@ -214,12 +214,12 @@ def _walk(review: Review, max_changes: int, floor: float) -> tuple[SearchResult,
     if not review.gained_trusted:
         usable &= np.append(found.cells.leads(found.gained) == 0, values=True)
     rate = np.where(n > 0, k / np.maximum(n, 1), 0.0)
-    order = sorted(np.flatnonzero(usable), key=lambda place: (-rate[place], -volume[place], place))
+    spots = np.flatnonzero(usable).tolist()
     front: list[int] = []
     most = 0.0
-    for place in order:
+    for place in sorted(spots, key=lambda spot: (-rate[spot], -volume[spot], spot)):
         if volume[place] > most:
-            front.append(int(place))
+            front.append(place)
             most = float(volume[place])
     # A walk ends at its first step that is not proven: begin where the proof is easiest, not where the rate
     # is highest on a handful of leads. Below the floor nothing can be proven; a step must add leads.
