@@ -201,9 +201,9 @@ def explain_classes(
     states[:, 0] = tests.rule(rule)
     for position, criterion in enumerate(criteria, 1):
         states[:, position] = np.where(tests.mask(criterion), 2, np.where(tests.missing(criterion), 1, 0))
-    patterns, inverse = np.unique(states, axis=0, return_inverse=True)
-    texts = [_reason(rule, criteria, pattern, max_reasons) for pattern in patterns]
-    found = np.array(texts, dtype=object)[inverse.ravel()] if texts else np.empty(0, dtype=object)
+    first, inverse = _patterns(states)
+    texts = [_reason(rule, criteria, pattern, max_reasons) for pattern in states[first]]
+    found = np.array(texts, dtype=object)[inverse] if texts else np.empty(0, dtype=object)
     return pd.Series(found, index=leads.index, name="reasons", dtype=object)
 
 
@@ -335,6 +335,18 @@ def _double(value: Value) -> float:
     if isinstance(value, Decimal):
         return float(value)
     return float(date.fromisoformat(str(value)).toordinal() - date(1970, 1, 1).toordinal())
+
+
+def _patterns(states: NDArray[np.int8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return a row of each pattern, and the pattern of each row.
+
+    Rows are numbered column by column, never more numbers than rows, which is much faster than sorting rows.
+    """
+    codes = np.zeros(len(states), dtype=np.int64)
+    for column in states.T:
+        codes = np.unique(codes * 3 + column, return_inverse=True)[1].ravel()
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return first, inverse.ravel()
 
 
 # -- rules to words ----------------------------------------------------------------------------------------

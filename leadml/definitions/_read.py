@@ -454,7 +454,7 @@ def _read_rule(reader: _Reader, mapping: MappingNode, name: str) -> Group | None
     otherwise = mapping.get("otherwise")
     if otherwise is None:
         return _read_group(reader, mapping, name, address=name)
-    if reader.problems.choice(otherwise, f"classes.{name}.otherwise", ("true",)) is not None:
+    if reader.problems.choice(otherwise, f"classes.{name}.otherwise", ("true", "True", "TRUE")) is not None:
         for key in _GROUPS:
             if mapping.get(key) is not None:
                 reader.problems.add(otherwise, f"classes.{name}: `otherwise` and `{key}` exclude each other.")

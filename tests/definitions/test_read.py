@@ -152,7 +152,7 @@ def test_every_example_is_read_and_named_after_its_file(path):
         ("fades_over: 90", "fades_over: 0.5", "expected whole days"),
         ("points: -0.5", "points: 99999999999.9999", "too many digits"),
         ("    all_of:\n", "    all_off:\n", r":\d+:5: .*unknown key 'all_off'. Did you mean 'all_of'\?"),
-        ("    otherwise: true", "    otherwise: yes", "expected one of true; got 'yes'"),
+        ("    otherwise: true", "    otherwise: yes", "expected one of true, .*got 'yes'"),
         ("    otherwise: true", "    otherwise: true\n    any_of: [demo]", "exclude each other"),
         ("at_least: 1", "at_least: 0", "expected a whole number from 1, got '0'"),
         ("at_least: 1\n        of:", "of:", "`of` needs `at_least: k`"),
