@@ -30,6 +30,7 @@ MIN_BAND = 20
 ERROR_RATE = 0.05
 UNSTABLE = 0.01
 _COLUMNS = ("criterion", "verdict", "rule", "target", "quadrant", "through", "stable")
+_THINGS = {"accepted": "accepted leads", "won": "won deals"}
 _WINS = {"accepted": "are accepted", "won": "are won"}
 
 
@@ -120,7 +121,10 @@ def _judge(
         )
     value, _, high = left_out
     if high < 0 and _pays_everywhere(picture, pays):
-        return "drop", f"The leads that it alone stops are worth their work ({_worth(-value, -high)})."
+        return (
+            "drop",
+            f"The leads that it alone stops are worth their work ({_worth(-value, -high, target)}).",
+        )
     bands: dict[bool, tuple[str, int, float, float, float]] = {}
     if picture is not None:
         bands = {
@@ -134,7 +138,7 @@ def _judge(
         if outer[1] >= MIN_BAND and outer[3] > pays.gained:
             needed = format_rate(pays.gained)
             return "loosen", f"Leads at {outer[0]} would pay: {_figures(outer, target)}; it takes {needed}."
-    return _keep(own, bands, left_out, pays)
+    return _keep(own, bands, left_out, pays=pays, target=target)
 
 
 def _pays_everywhere(picture: MarginalProfile | None, pays: Pays) -> bool:
@@ -154,11 +158,13 @@ def _keep(
     own: Mapping[str, Any],
     bands: Mapping[bool, tuple[str, int, float, float, float]],
     left_out: tuple[float, float, float],
+    *,
     pays: Pays,
+    target: Target,
 ) -> tuple[Verdict, str]:
     value, low, _ = left_out
     if low > 0:
-        worth = _worth(value, low)
+        worth = _worth(value, low, target)
         return "keep", f"It earns its place: the leads that it alone stops do not pay ({worth})."
     if own["sole_leads"] == 0:
         return "keep", "Other criteria stop the same leads; without it nothing would change."
@@ -169,8 +175,8 @@ def _keep(
     return "not enough data", "The leads that it stops have no answers."
 
 
-def _worth(value: float, low: float) -> str:
-    return f"{value:.1f} wins above break-even per 1,000 leads, at least {low:.1f}"
+def _worth(value: float, low: float, target: Target) -> str:
+    return f"worth {value:.1f} {_THINGS[target]} per 1,000 leads, at least {low:.1f}"
 
 
 def name_quadrant(part: pd.DataFrame) -> str:

@@ -86,7 +86,7 @@ def build_parts(run: Run) -> Parts:
         models=tuple(_model_line(target, model) for target, model in run.models.items()),
         rows=_rows(run),
         quarantine=_quarantine(run),
-        audit=tuple((finding.severity, finding.message) for finding in run.audit.findings),
+        audit=tuple((finding.severity, _plain(finding.message)) for finding in run.audit.findings),
         notes=(
             *run.table.manifest.notices,
             *(comparison.notes if comparison is not None else ()),
@@ -641,6 +641,11 @@ def _quarantine(run: Run) -> tuple[tuple[str, str], ...]:
         (f"{'whole row' if column in _NO_COLUMN else column}: {rule.replace('_', ' ')}", _few(n))
         for (column, rule), n in ordered[:8]
     )
+
+
+def _plain(message: str) -> str:
+    """Leave out what only a statistician reads; it stands in the audit itself."""
+    return re.sub(r" \([^()]*(?:\bp [0-9=<]|AUC|Cram|PSI|chi)[^()]*\)", "", message)
 
 
 def _next_review(definition: Definition, as_of: date | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from leadml._files import write_text
-from leadml._plotting import draw_svg, plot_bars, plot_series
+from leadml._plotting import draw_svg, plot_bars, plot_quadrant, plot_series
 from leadml._render import render_template
 from leadml.definitions import parse_criterion
 from leadml.errors import DefinitionError
@@ -61,6 +61,7 @@ def build_packet(run: Run, *, history: History | None = None) -> str:
         refused=() if history is None else history.refused(),
         smallest=SMALLEST_GROUP,
         quarters=_draw_quarters(run),
+        quadrant=_draw_quadrant(run),
         attributions=_draw_attributions(run),
         pictures=_draw_proposals(run),
         profiles=_draw_profiles(run),
@@ -99,6 +100,28 @@ def _draw_quarters(run: Run) -> Markup | None:
         return None
     label = "Share of the leads handed over that Sales accepted and that were won, period by period."
     return Markup(draw_svg(lambda ax: plot_series(frame, ax), name="quarters", label=label, size=(5.6, 2.6)))  # noqa: S704
+
+
+def _draw_quadrant(run: Run) -> Markup | None:
+    """Draw what acceptance and won deals say of each criterion, side against side."""
+    if run.comparison is None:
+        return None
+    frame = run.comparison.criteria
+    enough = (frame["n_inside"] >= SMALLEST_GROUP) & (frame["n_outside"] >= SMALLEST_GROUP)
+    sides = frame[enough].pivot_table(index="written", columns="target", values="difference", sort=False)
+    if not {"accepted", "won"} <= set(sides.columns) or len(sides.dropna()) < 2:
+        return None
+    points = sides.dropna().reset_index().rename(columns={"written": "label", "accepted": "x", "won": "y"})
+    points["label"] = points["label"].str.replace(">=", "≥").str.replace("<=", "≤")
+    label = "Each criterion by how much more its leads are accepted and how much more they close."
+    svg = draw_svg(partial(_draw_points, points), name="quadrant", label=label, size=(5.6, 3.4))
+    return Markup(svg)  # noqa: S704 - made and escaped by draw_svg
+
+
+def _draw_points(points: pd.DataFrame, ax: Axes) -> None:
+    plot_quadrant(
+        points, ax, xlabel="accepted: meets it minus does not", ylabel="won: meets it minus does not"
+    )
 
 
 def _draw_attributions(run: Run) -> tuple[tuple[str, Markup], ...]:

@@ -114,7 +114,7 @@ def sample_table(frame, targets):
         role={
             "verdict": verdict,
             "reason": pd.Series(np.where(verdict == "rejected", "No budget", None), dtype=object),
-            "decided": targets["t0"] + pd.Timedelta(days=9),
+            "decided": targets["t0"] + pd.Timedelta(days=9) if targets["t0"].dtype.kind == "M" else None,
         }.get,
         contract=SimpleNamespace(
             columns=tuple(
@@ -218,9 +218,12 @@ def build_run(
     definition=DEFINITION,
     n_leads=4000,
     question="Should hot ask for smaller companies?",
+    change=None,
 ):
     written = parse_definition(definition, source="inbound-lead.yaml")
     frame, targets = sample_leads(n_leads)
+    if change is not None:
+        targets = change(frame, targets)
     table = sample_table(frame, targets)
     rng = np.random.default_rng(1)
     later = targets.index[(targets["t0"] >= "2025-11-01") & targets["won"].notna()]

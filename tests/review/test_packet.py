@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from datetime import date
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from markupsafe import Markup
 
 from leadml._render import render_template
+from leadml.definitions import parse_definition
 from leadml.errors import OutputError
 from leadml.review import Entry, _packet, build_packet, write_packet
 from leadml.review._build import build_parts
@@ -171,6 +173,132 @@ def test_several_proposals_are_counted_and_decided_one_by_one(make_run, run):
     assert text.count("accept reject defer") == 3
 
 
+def only_inside(frame, targets):
+    """Only leads that the definition hands over have an answer."""
+    inside = (frame["purchase_timeframe"] <= 6) & frame["budget_status"].isin(["requested", "approved"])
+    inside &= (frame["employees"] >= 50).fillna(False).astype(bool)
+    return targets.assign(accepted=targets["accepted"].where(inside), won=targets["won"].where(inside))
+
+
+def without_dates(frame, targets):
+    order = np.arange(len(frame), dtype=float)
+    period = [f"block {1 + 5 * i // max(len(frame), 1)}" for i in range(len(frame))]
+    return targets.assign(t0=order, age_days=np.nan, period=period)
+
+
+def test_without_answers_outside_nobody_knows_and_the_model_cannot_be_compared(make_run):
+    run = make_run(change=only_inside)
+    text = words(build_packet(run))
+    assert "of the other leads nobody knows" in text
+    assert "Only leads that the definition hands over have an answer" in text
+    assert "nobody knows what these would bring" in text
+
+
+def test_leads_without_dates_are_counted_in_all(make_run, run):
+    whole = make_run(change=without_dates)
+    whole.models = {}
+    whole.table.as_of = date(1970, 1, 1)
+    text = words(build_packet(whole))
+    assert "leads as of an unknown day" in text
+    assert "Leads to Sales, per month" not in text
+    assert "block 5" in text
+    assert "Next review: 2026-12-31" in text
+    whole.definition = parse_definition(run.definition.text.replace("review_by: 2026-12-31\n", ""))
+    whole.table.as_of = None
+    assert "Next review" not in words(build_packet(whole))
+
+
+def test_no_leads_make_a_page_that_says_so(make_run):
+    assert "There are no leads." in words(build_packet(make_run(n_leads=0)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "gained", "lost", "verdict"),
+    [
+        ("dropped", 3.0, 0.0, "drop"),
+        ("threshold", 3.0, 0.0, "loosen"),
+        ("threshold", 0.0, 3.0, "tighten"),
+        ("threshold", 2.0, 3.0, "change"),
+    ],
+)
+def test_verdict_of_a_criterion_that_is_to_change_is_the_direction(run, kind, gained, lost, verdict):
+    entry = run.proposals.to_dict()["proposals"][0] | {"kind": kind}
+    entry |= {"gained_per_month": gained, "lost_per_month": lost}
+    parts = build_parts(with_proposals(run, NOTHING | {"proposals": [entry]}))
+    line = next(c for c in parts.criteria if c.lead_class == "warm" and c.written.startswith("employees"))
+    assert line.verdict == verdict
+    assert line.reason.startswith("A change is proposed above.")
+
+
+def with_proposals(run, found):
+    return SimpleNamespace(**(vars(run) | {"proposals": SimpleNamespace(to_dict=lambda: dict(found))}))
+
+
+def judged_as(run, **values):
+    verdicts = run.comparison.verdicts.astype(object)
+    for column, value in values.items():
+        verdicts.loc[verdicts["criterion"] == "warm.employees", column] = value
+    return SimpleNamespace(
+        **(vars(run) | {"comparison": dataclasses.replace(run.comparison, verdicts=verdicts)})
+    )
+
+
+def test_what_the_search_did_not_confirm_is_no_call_for_change(run):
+    judged = judged_as(run, verdict="loosen", rule="They pay.", through="warm.budget_status", stable=False)
+    parts = build_parts(with_proposals(judged, NOTHING))
+    line = next(c for c in parts.criteria if c.lead_class == "warm" and c.written.startswith("employees"))
+    assert line.verdict == "keep"
+    assert line.reason.replace("\xa0", " ") == (
+        "They pay. All settled leads together point to “loosen”, but the newest do not confirm it. "
+        "It matters only through “budget_status ≥ requested”. "
+        "It does not separate leads in the same way in every period."
+    )
+
+
+def test_a_criterion_that_both_sides_see_differently_is_named(run):
+    parts = build_parts(judged_as(run, quadrant="Sales likes it but it closes less"))
+    assert ("employees ≥\xa050", "Sales likes it but it closes less") in parts.disagreement
+
+
+def test_attributes_that_no_criterion_uses_are_named(run):
+    unused = pd.DataFrame(
+        [
+            {
+                "attribute": "region",
+                "target": "won",
+                "n": 300,
+                "matters": True,
+                "reading": "north 20 %, south 9.0 %",
+            }
+        ]
+    )
+    comparison = dataclasses.replace(run.comparison, unused=unused)
+    parts = build_parts(SimpleNamespace(**(vars(run) | {"comparison": comparison})))
+    assert (
+        "No criterion uses “region”, but among the leads handed over it separates those won "
+        "(north 20 %, south 9.0 %)." in parts.predicted
+    )
+
+
+def test_leads_that_wait_for_a_verdict_are_counted(run):
+    verdict = pd.Series(["pending"] * len(run.table.frame))
+    roles = {"verdict": verdict, "decided": None, "reason": None}
+    table = SimpleNamespace(**(vars(run.table) | {"role": roles.get}))
+    parts = build_parts(SimpleNamespace(**(vars(run) | {"table": table})))
+    assert any("have no verdict, although there was time." in line for line in parts.followup)
+    table = SimpleNamespace(**(vars(run.table) | {"role": lambda _: None}))
+    assert build_parts(SimpleNamespace(**(vars(run) | {"table": table}))).followup == ()
+
+
+def test_what_only_a_statistician_reads_is_left_to_the_audit(run):
+    message = "industry (3 levels): reps differ (Cramér's V 0.19, p 9e-09): part of the label is who gave it."
+    finding = SimpleNamespace(severity="warning", message=message)
+    text = words(
+        build_packet(SimpleNamespace(**(vars(run) | {"audit": SimpleNamespace(findings=(finding,))})))
+    )
+    assert "industry (3 levels): reps differ: part of the label is who gave it." in text
+
+
 def test_a_pair_of_changes_is_one_sentence(make_run, run):
     entry = run.proposals.to_dict()["proposals"][0]
     pair = entry | {
@@ -303,6 +431,7 @@ def plain(run):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_packet, "_draw_profiles", lambda _: ())
         patch.setattr(_packet, "_draw_quarters", lambda _: None)
+        patch.setattr(_packet, "_draw_quadrant", lambda _: None)
         return read(spoil(run, "plain words")).tags
 
 
@@ -310,6 +439,7 @@ def plain(run):
 def test_hostile_text_in_any_field_never_changes_the_skeleton(run, plain, hostile, monkeypatch):
     monkeypatch.setattr(_packet, "_draw_profiles", lambda _: ())
     monkeypatch.setattr(_packet, "_draw_quarters", lambda _: None)
+    monkeypatch.setattr(_packet, "_draw_quadrant", lambda _: None)
     made = spoil(run, hostile)
     made.encode("utf-8")
     assert read(made).tags == plain
@@ -344,6 +474,7 @@ def test_2673_hostile_strings_in_every_field_never_change_the_skeleton(run):
             hash="",
             smallest=5,
             quarters=None,
+            quadrant=None,
             pictures=[[(hostile, "")]],
             profiles=[(hostile, "")],
             attributions=[(hostile, "")],

@@ -151,7 +151,7 @@ def test_a_slider_dragged_with_the_mouse_and_the_keyboard_answers(open_page, run
     slider.focus()
     page.keyboard.press("ArrowLeft")
     assert read_outputs(page) == say(what_if.evaluate(what_if.turn(dial.address, last - 1)))
-    assert slider.get_attribute("aria-valuetext").startswith("employees ≥ ")
+    assert slider.get_attribute("aria-valuetext").startswith("warm: employees ≥ ")
     assert "employees" in page.locator("#wi-curve").get_attribute("aria-label")
 
 

@@ -149,7 +149,9 @@
     if (own.missing) met.push(missing);
     return met;
   };
-  const ruleOf = (dial, own) => {
+  const handing = data.classes.filter(c => c.rule !== null).length > 1;
+  const ruleOf = (dial, own) => (handing ? dial.address.split(".")[0] + ": " : "") + conditionOf(dial, own);
+  const conditionOf = (dial, own) => {
     const axis = data.axes[dial.axis], unit = axis.unit ? " " + axis.unit : "";
     const or = own.missing ? " or not known" : "";
     if (dial.kind === "threshold") return `${axis.name} ${dial.sign} ${dial.names[own.at]}${unit}${or}`;
