@@ -90,8 +90,8 @@ def _diff_attributes(old: Definition, new: Definition) -> Iterator[DiffEntry]:
                 continue
             left, right = getattr(was, field.name), getattr(attribute, field.name)
             if left != right:
-                entry = next(_moved("attribute", f"{name}.{field.name}", _listed(left), _listed(right)), None)
-                if entry is not None:
+                place, quote = f"{name}.{field.name}", '"' if field.name == "asked" else ""
+                for entry in _moved("attribute", place, _listed(left), _listed(right), quote=quote):
                     yield replace(entry, line=attribute.line)
     for name, attribute in before.items():
         if name not in after:
