@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadml.definitions import Criterion
+from leadml.definitions import Criterion, evaluate_criteria
 from leadml.propose._dials import Dial, build_added_dials, build_dials
 from leadml.propose._rules import Patterns, count_changes, evaluate_rule, find_patterns
 
@@ -159,6 +159,8 @@ def build_board(
     -------
     Board
     """
+    # Says at once everything that does not fit between the definition and the leads.
+    evaluate_criteria(definition, leads, as_of=as_of)
     n = len(leads)
     found: list[ClassBoard] = []
     taken = np.zeros(n, bool)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from leadml.definitions import parse_definition
-from leadml.errors import ExperimentError
+from leadml.errors import ExperimentError, LeadsError
 from leadml.leads import compute_targets, split_periods
 from leadml.propose import Goal
 
@@ -350,3 +350,61 @@ def test_result_shows_itself(worlds):
     assert result.to_frame()["proposed"].tolist() == ["months <= 6"]
     assert list(result.to_frame().columns)[:3] == ["status", "criterion", "kind"]
     assert result.plot() is not None
+
+
+def test_a_definition_that_does_not_fit_the_leads_is_refused(worlds):
+    definition = worlds.DEFINITION.replace(
+        "  industry: {type: category", "  turnover: {type: number}\n  industry: {type: category"
+    ).replace("- months <= 12", "- turnover >= 5")
+    rng = np.random.default_rng(1)
+    world = worlds.make_world(worlds.draw_attributes(50, rng), np.full(50, 0.2), rng, definition=definition)
+    with pytest.raises(LeadsError, match="'turnover'"):
+        world.propose()
+
+
+@pytest.mark.parametrize("handoff", ["handoff: []", "handoff: [cold]", "handoff: [hot, cold]"])
+def test_any_handoff_is_served(worlds, handoff):
+    definition = worlds.DEFINITION.replace("handoff: [hot]", handoff)
+    rng = np.random.default_rng(1)
+    world = worlds.make_world(worlds.draw_attributes(900, rng), np.full(900, 0.1), rng, definition=definition)
+    result = world.propose()
+    assert result.proposals == ()
+    assert len(result.kept) == 2
+
+
+def test_leads_in_order_without_dates_are_counted_over_the_period(worlds):
+    contract = worlds.CONTRACT.replace(
+        'role: created, type: date, format: "%Y-%m-%d"', "role: created, type: sequence"
+    )
+    contract = "\n".join(line for line in contract.split("\n") if "handed_on" not in line)
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(3000, rng).assign(created_on=np.arange(3000.0))
+    rate = np.where(frame.months <= 6, 0.25, 0.02)
+    result = worlds.make_world(frame, rate, rng, contract=contract).propose()
+    (proposal,) = result.proposals
+    assert "months <= 6" in proposal.proposed
+    assert (proposal.gained_per_month, result.per) == (None, "confirmation period")
+    assert result.registration.confirm_from is None
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_looser_than_a_band_that_loses_is_not_even_explored(worlds):
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(6000, rng)
+    hot = ((frame.employees >= 50) & (frame.months <= 12)).to_numpy()
+    rate = np.where(frame.employees < 100, 0.01, 0.3)
+    result = worlds.make_world(frame, rate, rng, worked=hot).propose()
+    assert "hot.employees" not in {plan.criterion for plan in result.explore}
+    assert "employees >= 100" in result.proposals[0].proposed
+
+
+def test_points_are_a_criterion_like_any_other(worlds):
+    definition = worlds.DEFINITION.replace(
+        "classes:\n",
+        "points:\n  score:\n    - {when: months <= 6, points: 30}\n    - {when: employees >= 50, points: 20}\nclasses:\n",
+    ).replace("      - employees >= 50  # agreed in spring\n      - months <= 12", "      - score >= 20")
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(4000, rng)
+    rate = np.where(frame.months <= 6, 0.25, 0.02)
+    result = worlds.make_world(frame, rate, rng, definition=definition).propose()
+    assert result.proposals[0].proposed == "score >= 30"
