@@ -97,7 +97,7 @@ def test_duckdb_gives_every_lead_the_same_class(generated_definitions, leads, du
 
 @pytest.mark.slow
 @given(data=st.data())
-@settings(CHECKED, max_examples=1500)
+@settings(CHECKED, max_examples=800)
 def test_duckdb_gives_every_lead_the_same_class_over_many_definitions(
     generated_definitions, leads, duckdb_run, data
 ):

@@ -86,7 +86,7 @@ def test_proofs_equal_brute_force(generated_definitions, leads_grid, data):
 
 @pytest.mark.slow
 @given(data=st.data())
-@settings(CHECKED, max_examples=4000)
+@settings(CHECKED, max_examples=2500)
 def test_proofs_equal_brute_force_over_thousands_of_definitions(generated_definitions, leads_grid, data):
     check_definition(data.draw(generated_definitions()), leads_grid)
 
