@@ -104,7 +104,7 @@ def train_model(
     features, notices = choose_features(
         table.frame, contract=table.contract, definition=definition, rows=early
     )
-    if "weight" in targets and targets.loc[early, "weight"].nunique() > 1:
+    if "weight" in targets and np.unique(targets["weight"].to_numpy(dtype=np.float64)[early]).size > 1:
         notices += ("the weights of the leads are not used by the model: every lead counts once.",)
     reason = _why_not(label[early], target, n_features=len(features))
     if reason:

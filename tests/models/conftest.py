@@ -53,7 +53,7 @@ handoff: [hot]
 def build_world(n=1500, seed=0, *, strength=1.0):
     """Give (table, targets, split, definition) of a market where size and budget matter."""
     rng = np.random.default_rng(seed)
-    employees = np.round(np.exp(rng.normal(4, 1.2, n)))
+    employees = np.maximum(1, np.round(np.exp(rng.normal(4, 1.2, n))))
     budget = rng.integers(0, 3, n)
     source = rng.choice(["web", "event", "list"], n, p=[0.6, 0.3, 0.1])
     demo = rng.random(n) < 0.3

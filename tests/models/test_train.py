@@ -309,3 +309,73 @@ def test_weights_that_are_not_used_are_named(make_world):
     weighted = targets.assign(weight=np.where(np.arange(300) % 2, 1.0, 3.0))
     model = train_model(table, weighted, target="won", definition=definition, split=split)
     assert any("weights of the leads are not used" in notice for notice in model.notices)
+
+
+OTHER = """
+name: other
+version: 2026.1
+owners: {marketing: Head of Demand, sales: Head of Sales}
+meaning: Leads that marketing hands to sales.
+attributes:
+  employees: {type: integer, unit: people, dimension: size}
+  budget: {type: ordinal, levels: [none, some, approved], dimension: budget}
+  source: {type: ordinal, levels: [list, event, web], dimension: interest}
+  demo: {type: boolean, dimension: interest, known_at: after}
+classes:
+  - name: hot
+    meaning: Of the right size and not too rich.
+    any_of: [employees between 50 and 500, budget >= some, demo]
+  - name: warm
+    meaning: Poor.
+    all_of: [budget <= some, decides soon]
+  - {name: cold, meaning: The rest., otherwise: true}
+handoff: [hot]
+"""
+
+
+def test_a_definition_gives_orders_directions_and_leaks(make_world):
+    from leadml.definitions import parse_definition
+
+    table, _, split, _ = make_world(400)
+    definition = parse_definition(OTHER)
+    features, notices = choose_features(
+        table.frame, contract=table.contract, definition=definition, rows=split.discover
+    )
+    found = {feature.name: feature for feature in features}
+    assert "demo: known only after the handoff, not a feature." in notices
+    assert found["source"].kind == "ordinal"
+    assert found["source"].levels == ("list", "event", "web")
+    # Bounds on both sides and uses both ways leave no direction.
+    assert found["employees"].direction == found["budget"].direction == 0
+
+
+def test_many_leads_try_a_larger_booster_where_the_small_one_leads(make_world):
+    table, targets, split, _ = make_world(24_000)
+    rng = np.random.default_rng(0)
+    size = table.frame["employees"].astype("float64").fillna(0).to_numpy()
+    founded = table.frame["founded_on"].dt.day_of_year.to_numpy()
+    won = (rng.random(24_000) < np.where((size > 50) ^ (founded > 180), 0.7, 0.1)).astype(float)
+    frame = table.frame.assign(employees=size, budget=pd.NA, source=pd.NA)
+    frame["demo"] = pd.Series(founded > 180).astype("boolean")
+    model = train_model(
+        SimpleNamespace(frame=frame, contract=table.contract),
+        targets.assign(won=won),
+        target="won",
+        definition=None,
+        split=split,
+    )
+    table = model.choice.set_index("candidate")
+    assert np.isfinite(table.loc["boosting, larger", "log_loss"])
+    assert model.candidate.startswith("boosting")
+
+
+def test_wins_only_at_the_end_leave_nothing_to_divide(make_world):
+    table, targets, split, definition = make_world(300)
+    late = (np.arange(300) >= 180) & (np.arange(300) % 5 == 0)
+    model = train_model(
+        table, targets.assign(won=late.astype(float)), target="won", definition=definition, split=split
+    )
+    if isinstance(model, TrainedModel):
+        assert model.candidate == "logistic, strongly shrunk"
+    else:
+        assert "won leads among" in model.reason
