@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadml.propose._board import Edit
-from leadml.propose._rules import AND, EVERYBODY, LEFT, OR, RIGHT
+from leadml.propose._rules import AND, EVERYBODY, LEFT, OR, RIGHT, evaluate_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Counts = NDArray[np.float64]
 
-__all__ = ["Cells", "PairCounts", "SearchResult", "count_pair", "make_cells", "search_edits"]
+__all__ = ["Cells", "PairCounts", "SearchResult", "count_pair", "extend_edits", "make_cells", "search_edits"]
 
 _BLOCK = 1 << 20
 _N_KINDS = 6
@@ -255,7 +255,7 @@ def search_edits(
                 (dial, turn) for dial, turn in ((first, s), (second, t)) if dial is not None and turn
             )
             edit = Edit(board=number, turns=turns, variant=variant)
-            if edit.n_changes > max_changes:
+            if edit.n_changes > min(max_changes, 2):
                 continue
             edits.append(edit)
             gained.append(up[s, t])
@@ -301,3 +301,79 @@ def _combinations(
             yield 0, 0
         for s in range(1, n_first + 1):
             yield s, 0
+
+
+def extend_edits(
+    board: Board, found: SearchResult, rows: NDArray[np.bool_], parents: Iterable[Edit]
+) -> SearchResult:
+    """Add every third change to each of some pairs, counted exactly.
+
+    All triples of a definition with eight criteria would be millions; those that extend none of the best
+    pairs are not looked at.
+
+    Parameters
+    ----------
+    board : Board
+    found : SearchResult
+        Of singles and pairs.
+    rows : ndarray of bool of shape (n_leads,)
+        The leads to search on.
+    parents : iterable of Edit
+        Pairs of dials.
+
+    Returns
+    -------
+    SearchResult
+        `found` and the triples behind it, each once.
+    """
+    known = set(found.edits)
+    edits: list[Edit] = []
+    gained: list[Counts] = []
+    lost: list[Counts] = []
+    for parent in parents:
+        class_board = board.classes[parent.board]
+        places = np.flatnonzero(rows & (class_board.effect != 0))
+        taken = {dial for dial, _ in parent.turns}
+        for third, dial in enumerate(class_board.dials):
+            if third in taken or not dial.alternatives:
+                continue
+            up, down = _count_third(class_board, parent, third, places, found.cells).moved()
+            for number in range(1, len(dial.alternatives) + 1):
+                edit = Edit(board=parent.board, turns=tuple(sorted((*parent.turns, (third, number)))))
+                if edit not in known:
+                    known.add(edit)
+                    edits.append(edit)
+                    gained.append(up[number, 0])
+                    lost.append(down[number, 0])
+    if not edits:
+        return found
+    return SearchResult(
+        edits=(*found.edits, *edits),
+        gained=np.vstack([found.gained, gained]),
+        lost=np.vstack([found.lost, lost]),
+        cells=found.cells,
+        tables=found.tables,
+    )
+
+
+def _count_third(
+    board: ClassBoard, parent: Edit, third: int, rows: NDArray[np.intp], cells: Cells
+) -> PairCounts:
+    """Count the leads per bin of a third dial when two others are already turned."""
+    dial = board.dials[third]
+    turned = dict(parent.turns)
+    bits = {
+        other.address: other.passes[turned.get(number, 0)][other.codes[rows]]
+        for number, other in enumerate(board.dials)
+    }
+    nobody = np.zeros(len(rows), bool)
+    without = evaluate_rule(board.rule, bits | {dial.address: nobody})
+    with_it = evaluate_rule(board.rule, bits | {dial.address: ~nobody})
+    kind = np.where(without, EVERYBODY, np.where(with_it, LEFT, 0)).astype(np.int64)
+    inside = board.patterns.values(board.rule)[board.patterns.index[rows]]
+    n_bins = dial.passes.shape[1]
+    index = kind * _N_SIDES + inside + 2 * (board.effect[rows] < 0)
+    index = (index * n_bins + dial.codes[rows]) * cells.n + cells.index[rows]
+    shape = (_N_KINDS, _N_SIDES, n_bins, 1, cells.n)
+    counts = np.bincount(index, minlength=int(np.prod(shape))).reshape(shape)
+    return PairCounts(counts=counts, first=dial.passes, second=np.ones((1, 1), bool))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -147,6 +148,7 @@ def pick_candidates(
     *,
     max_candidates: int,
     writable: Callable[[Edit], bool],
+    spread_of_triples: Callable[[Edit, Edit], float] | None = None,
 ) -> tuple[int, ...]:
     """Pick at most `max_candidates` edits whose sets of criteria do not contain each other.
 
@@ -172,7 +174,7 @@ def pick_candidates(
         if _nested(touched[position], (touched[other] for other in picked)):
             continue
         rivals = [other for other in order if touched[other] <= touched[position]]
-        simplest = _simplest(board, found, ranking, stakes, position, rivals, writable)
+        simplest = _simplest(board, found, ranking, stakes, position, rivals, writable, spread_of_triples)
         if simplest is None or _nested(touched[simplest], (touched[other] for other in picked)):
             continue
         picked.append(simplest)
@@ -205,6 +207,7 @@ def _simplest(
     best: int,
     rivals: Iterable[int],
     writable: Callable[[Edit], bool],
+    spread_of_triples: Callable[[Edit, Edit], float] | None,
 ) -> int | None:
     """Return the simplest rival within one standard error of the best (itself, if it is the only one)."""
     edits = found.edits
@@ -218,7 +221,11 @@ def _simplest(
             other,
         ),
     )
-    spread = _paired_spread(found, stakes, edits[best])
+    spread: Callable[[Edit], float]
+    if edits[best].n_changes > 2 and spread_of_triples is not None:
+        spread = partial(spread_of_triples, edits[best])
+    else:
+        spread = _paired_spread(found, stakes, edits[best])
     for other in order:
         loss = float(ranking.gain[best] - ranking.gain[other])
         if other != best and loss > spread(edits[other]):

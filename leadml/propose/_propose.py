@@ -11,7 +11,7 @@ from leadml import __version__
 from leadml._render import format_count
 from leadml.errors import ExperimentError
 from leadml.propose._confirm import confirm_candidates, find_promising
-from leadml.propose._evidence import SearchResult, make_cells, search_edits
+from leadml.propose._evidence import SearchResult, extend_edits, make_cells, search_edits
 from leadml.propose._explore import plan_explorations
 from leadml.propose._goal import Goal, Stakes
 from leadml.propose._keep import explain_kept
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 __all__ = ["propose_changes"]
+
+_PARENTS = 20  # pairs that a third change is tried on
 
 _NO_STAKES = Stakes(
     target="won",
@@ -89,8 +91,9 @@ def propose_changes(
         What is maximised. `net_value` needs the definition's prices; without them won deals are maximised.
     split : TimeSplit
         From `leadml.leads.split_periods` for the target of the goal.
-    max_changes : {1, 2}, default=2
-        Most changes in one proposal.
+    max_changes : {1, 2, 3}, default=2
+        Most changes in one proposal. Singles and pairs are searched exactly; with 3, every third change is
+        tried on the twenty best pairs.
     max_candidates : int, default=3
     error_rate : float, default=0.05
         Of this review; `split_error_rate` gives it from a rate a year.
@@ -181,8 +184,8 @@ def propose_changes(
 
 def _check(max_changes: int, max_candidates: int, error_rate: float, min_change: int) -> None:
     wrong = []
-    if max_changes not in {1, 2}:
-        wrong.append(f"max_changes: expected 1 or 2, got {max_changes!r}.")
+    if max_changes not in {1, 2, 3}:
+        wrong.append(f"max_changes: expected 1, 2 or 3, got {max_changes!r}.")
     if not 1 <= max_candidates <= 20:
         wrong.append(f"max_candidates: expected 1 to 20, got {max_candidates!r}.")
     if not 0 < error_rate < 0.5:
@@ -198,6 +201,16 @@ def _search(review: Review, max_changes: int, progress: Progress | None) -> tupl
     found = search_edits(
         review.board, review.windows.discover, cells, max_changes=max_changes, progress=progress
     )
+    ranking = _rank(review, found)
+    if max_changes > 2:
+        best = sorted(np.flatnonzero(ranking.eligible).tolist(), key=lambda place: -ranking.score[place])
+        pairs = [found.edits[place] for place in best if len(found.edits[place].turns) == 2]
+        found = extend_edits(review.board, found, review.windows.discover, pairs[:_PARENTS])
+        ranking = _rank(review, found)
+    return found, ranking
+
+
+def _rank(review: Review, found: SearchResult) -> Ranking:
     n_discover, n_confirm = int(review.windows.discover.sum()), int(review.windows.confirm.sum())
     ranking = rank_edits(
         found,
@@ -211,8 +224,8 @@ def _search(review: Review, max_changes: int, progress: Progress | None) -> tupl
         best_grade_of_gained="A" if review.gained_trusted else "B",
     )
     if review.stakes is None:
-        ranking = replace(ranking, eligible=np.zeros_like(ranking.eligible))
-    return found, ranking
+        return replace(ranking, eligible=np.zeros_like(ranking.eligible))
+    return ranking
 
 
 def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates: int) -> tuple[int, ...]:
@@ -223,8 +236,30 @@ def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates:
         return review.board.classes[edit.board].leaves_enough(edit)
 
     return pick_candidates(
-        review.board, found, ranking, review.stakes, max_candidates=max_candidates, writable=writable
+        review.board,
+        found,
+        ranking,
+        review.stakes,
+        max_candidates=max_candidates,
+        writable=writable,
+        spread_of_triples=lambda best, other: _spread(review, review.stakes or _NO_STAKES, best, other),
     )
+
+
+def _spread(review: Review, stakes: Stakes, best: Edit, other: Edit) -> float:
+    """Return the standard error of the paired loss between two edits, from the leads on which they differ."""
+    used = review.windows.discover & review.evidence & (review.labels > 0)
+    after = []
+    for edit in (best, other):
+        gained, lost = review.board.moved(edit, used)
+        handed = review.board.handed_over.copy()
+        handed[gained], handed[lost] = True, False
+        after.append(handed)
+    rows = np.flatnonzero(used & (after[0] != after[1]))
+    stratum = review.strata[rows]
+    cost = np.where(review.board.handed_over[rows], stakes.cost_lost[stratum], stakes.cost_gained[stratum])
+    worth = stakes.value[stratum] * (review.labels[rows] == 2) - cost
+    return float(np.sqrt(np.sum(np.sort(worth * worth))))
 
 
 def _registration(

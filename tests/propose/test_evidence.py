@@ -17,7 +17,7 @@ from leadml.definitions import (
     parse_definition,
 )
 from leadml.propose._board import build_board
-from leadml.propose._evidence import make_cells, search_edits
+from leadml.propose._evidence import extend_edits, make_cells, search_edits
 
 HEAD = """
 name: small
@@ -191,3 +191,25 @@ def test_counts_do_not_depend_on_row_order_or_block_size(monkeypatch):
     assert first.edits == second.edits
     assert (first.gained == second.gained).all()
     assert (first.lost == second.lost).all()
+
+
+@pytest.mark.parametrize("rule", ["all", "any", "nested", "two classes", "kept back"])
+def test_third_changes_are_counted_exactly(rule):
+    definition, frame = parse(rule), draw(11, 150)
+    everyone = np.ones(150, bool)
+    board = build_board(definition, frame, sample=everyone)
+    rng = np.random.default_rng(0)
+    cells = make_cells(rng.integers(0, 3, 150).astype(np.int8), np.zeros(150, np.int16), everyone, 1)
+    found = search_edits(board, everyone, cells, max_changes=2)
+    pairs = [edit for edit in found.edits if len(edit.turns) == 2 and edit.variant < 0]
+    chosen = [pairs[place] for place in rng.permutation(len(pairs))[:3]]
+    more = extend_edits(board, found, everyone, chosen)
+    assert more.edits[: len(found.edits)] == found.edits
+    assert len(set(more.edits)) == len(more.edits) > len(found.edits)
+    for position in range(len(found.edits), len(more.edits)):
+        edit = more.edits[position]
+        assert edit.n_changes == 3
+        gained, lost = board.moved(edit, everyone)
+        assert more.gained[position].tolist() == np.bincount(cells.index[gained], minlength=cells.n).tolist()
+        assert more.lost[position].tolist() == np.bincount(cells.index[lost], minlength=cells.n).tolist()
+    assert extend_edits(board, found, everyone, []) is found

@@ -408,3 +408,25 @@ def test_points_are_a_criterion_like_any_other(worlds):
     rate = np.where(frame.months <= 6, 0.25, 0.02)
     result = worlds.make_world(frame, rate, rng, definition=definition).propose()
     assert result.proposals[0].proposed == "score >= 30"
+
+
+def test_three_wrong_thresholds_are_found_together(worlds):
+    definition = worlds.DEFINITION.replace(
+        "      - months <= 12\n", "      - months <= 12\n      - budget >= exploring\n"
+    )
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(12_000, rng)
+    good = (frame.months <= 6) & (frame.employees >= 200) & frame.budget.isin(["requested", "approved"])
+    hot = (frame.employees >= 50) & (frame.months <= 12) & (frame.budget != "none")
+    world = worlds.make_world(
+        frame, np.where(good, 0.4, 0.02), rng, worked=hot.to_numpy(), definition=definition
+    )
+    (proposal,) = world.propose(max_changes=3).proposals
+    assert sorted(proposal.proposed.split(" + ")) == [
+        "budget >= requested",
+        "employees >= 200",
+        "months <= 6",
+    ]
+    assert len(world.propose(max_changes=2).proposals[0].changes) == 2
+    simple = planted(worlds, n=4000).propose(max_changes=3).proposals[0]
+    assert simple.proposed == "months <= 6"
