@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leadml.leads._contract import Column
     from leadml.leads._table import LeadTable
 
-__all__ = ["audit_values", "looks_missing"]
+__all__ = ["audit_values", "is_garbled", "looks_missing"]
 
 _NO_VALUE = (
     "select selectone pleaseselect na none null nil nan unknown unk undefined unspecified notspecified"
@@ -49,6 +49,24 @@ def looks_missing(text: str) -> bool:
     if stripped in _HASH_ERRORS or (stripped != "" and re.fullmatch(r"[-–—.?_*\s]+", stripped)):
         return True
     return re.sub(r"[^a-z0-9]", "", stripped) in _MARKERS
+
+
+def is_garbled(text: str) -> bool:
+    """Say whether a text lost letters to a wrong encoding: UTF-8 read as cp1252, or replaced ones.
+
+    Examples
+    --------
+    >>> [is_garbled(text) for text in ("Müller", "MÃ¼ller", "M\ufffdller")]
+    [False, True, True]
+    """
+    if text.isascii():
+        return False
+    if "\ufffd" in text:
+        return True
+    try:
+        return text.encode("cp1252").decode("utf-8") != text
+    except UnicodeError:
+        return False
 
 
 def audit_values(table: LeadTable) -> Iterator[AuditFinding]:
@@ -87,6 +105,16 @@ def _texts(column: Column, values: pd.Series[Any]) -> Iterator[AuditFinding]:
             message=f"{sum(entities.values()):,} leads carry HTML entities ({_levels(entities)}):"
             " two spellings of one value.",
             evidence={"n": sum(entities.values()), "levels": len(entities)},
+        )
+    garbled = {level: count for level, count in counts.items() if is_garbled(level)}
+    if garbled:
+        yield AuditFinding(
+            code="garbled_text",
+            severity="warning" if sum(garbled.values()) >= 0.001 * n else "note",
+            column=column.name,
+            message=f"{sum(garbled.values()):,} leads carry text that lost letters to a wrong encoding"
+            f" ({_levels(garbled)}): export again as UTF-8.",
+            evidence={"n": sum(garbled.values()), "levels": len(garbled)},
         )
     variants = _variants(counts)
     if variants:

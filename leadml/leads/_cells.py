@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._contract import Column
 
-__all__ = ["TypedColumn", "empty_series", "is_garbled", "level_series", "text_series", "type_column"]
+__all__ = ["TypedColumn", "empty_series", "level_series", "text_series", "type_column"]
 
 _TRUE = frozenset({"true", "yes", "1", "t", "y", "1.0"})
 _FALSE = frozenset({"false", "no", "0", "f", "n", "0.0"})
@@ -117,33 +117,10 @@ class _Unlisted:
 
 
 def _checked(column: Column, read: Callable[[str], object]) -> Callable[[str], object]:
-    """Refuse, before reading, a text that was damaged on its way into the export."""
-    is_id = column.role in {"id", "account"}
-
-    def checked(text: str) -> object:
-        if not text.isascii() and is_garbled(text):
-            return _Broken("encoding")
-        if is_id and _ROUNDED.fullmatch(text.strip()):
-            return _Broken("id_rounded")
-        return read(text)
-
-    return checked
-
-
-def is_garbled(text: str) -> bool:
-    """Say whether a text lost letters to a wrong encoding: UTF-8 read as cp1252, or replaced ones.
-
-    Examples
-    --------
-    >>> [is_garbled(text) for text in ("Müller", "MÃ¼ller", "M\ufffdller")]
-    [False, True, True]
-    """
-    if "\ufffd" in text:
-        return True
-    try:
-        return text.encode("cp1252").decode("utf-8") != text
-    except UnicodeError:
-        return False
+    """Refuse an identifier that a spreadsheet has rounded: several leads would share it."""
+    if column.role not in {"id", "account"}:
+        return read
+    return lambda text: _Broken("id_rounded") if _ROUNDED.fullmatch(text.strip()) else read(text)
 
 
 def _missing_test(column: Column) -> Callable[[str], bool]:

@@ -55,7 +55,7 @@ def is_zone(name: str) -> bool:
     """Say whether `name` is a time zone such as Europe/Berlin."""
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         return False
     return True
 

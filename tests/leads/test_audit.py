@@ -237,6 +237,7 @@ def test_what_is_written_for_no_value_is_told(audited):
         "revenue": np.where(rng.random(N) < 0.6, 0, rng.integers(1000, 90_000, N)),
         "owner": rng.choice(["owner", "Owner", "A &amp; B"], N),
         "same": ["x"] * N,
+        "town": rng.choice(["Köln", "KÃ¶ln"], N),
         "copy": rng.choice(["Berlin", "Paris"], N),
         "number": rng.integers(0, 400, N),
         "when": np.repeat([20210105, 20210207, 20211231], N // 3),
@@ -251,6 +252,7 @@ def test_what_is_written_for_no_value_is_told(audited):
     assert report.columns("level_variants") == ("owner",)
     assert report.columns("html_entities") == ("owner",)
     assert report.columns("constant_column") == ("same",)
+    assert report.columns("garbled_text") == ("town",)
     assert report.columns("duplicate_column") == ("copy2",)
     assert report.columns("number_as_text") == ("number",)
     assert report.columns("date_as_number") == ("when",)

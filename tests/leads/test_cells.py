@@ -162,3 +162,16 @@ def test_grouping_and_currency_do_not_change_a_number(value):
     text = f"${value:,}" if value >= 0 else f"-${-value:,}"
     typed = type_column(column("integer", thousands=",", currency="USD"), [text])
     assert typed.series[0] == value
+
+
+def test_local_times_of_a_declared_zone_are_utc():
+    local = column("date", format=("%Y-%m-%d %H:%M",), zone="America/New_York")
+    typed = type_column(local, ["2021-01-05 19:00", "2021-03-14 02:30", ""])
+    assert typed.series[0] == pd.Timestamp("2021-01-06", tz="UTC")
+    assert typed.bad == {1: "date_zone"}
+
+
+def test_an_identifier_that_a_spreadsheet_rounded_is_broken():
+    ids = type_column(column("text", role="id"), ["1.23E+15", "1E5X", "0012"])
+    assert ids.bad == {0: "id_rounded"}
+    assert not type_column(column("category"), ["1.23E+15"]).bad

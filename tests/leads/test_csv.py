@@ -198,3 +198,13 @@ def test_a_file_of_the_header_alone_has_no_rows():
     rows, _, rejects = read(b"id,n")
     assert rows == []
     assert not rejects
+
+
+def test_utf_8_rows_in_a_file_of_a_one_byte_encoding_are_damaged():
+    rows = "id,name\n1,Größe\n".encode("cp1252") + "2,Größe\n".encode() + b"3,plain\n"
+    got, _, rejects = read(rows, encoding="cp1252")
+    assert got == [("1", "Größe"), ("3", "plain")]
+    assert [(reject.line, reject.rule) for reject in rejects] == [(3, "encoding")]
+    clean, _, none = read("id,name\n1,Größe\n2,é\n".encode("latin-1"), encoding="latin-1")
+    assert clean == [("1", "Größe"), ("2", "é")]
+    assert not none

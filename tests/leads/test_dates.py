@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadml.leads._dates import check_format, has_zone, parse_date
+from leadml.leads._dates import check_format, has_zone, is_zone, parse_date, to_utc
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,14 @@ def test_what_strftime_writes_is_read_back(moment):
 def test_no_text_breaks_the_reader(text):
     result = parse_date(text, ("%Y-%m-%d", "%m/%d/%Y %I:%M %p %z"))
     assert isinstance(result, datetime) or result in {"date_format", "date_value", "date_ambiguous"}
+
+
+def test_local_times_become_instants_where_there_is_one():
+    assert to_utc(datetime(2021, 7, 1, 12), "Europe/Berlin") == datetime(2021, 7, 1, 10, tzinfo=UTC)
+    assert to_utc(datetime(2021, 3, 28, 2, 30), "Europe/Berlin") == "date_zone"  # clocks went forward
+    assert to_utc(datetime(2021, 10, 31, 2, 30), "Europe/Berlin") == "date_zone"  # this time came twice
+    aware = datetime(2021, 7, 1, 12, tzinfo=UTC)
+    assert to_utc(aware, "Europe/Berlin") is aware
+    assert is_zone("UTC")
+    assert not is_zone("Europe/Atlantis")
+    assert not is_zone("../etc/passwd")

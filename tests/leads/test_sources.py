@@ -199,3 +199,30 @@ def test_a_postgresql_table_gives_the_same_leads(postgres, tmp_path, from_csv):
     report = ingest_leads(contract(tmp_path, place), output=tmp_path / "out.parquet")
     assert report.manifest.kept == 3
     engine.dispose()
+
+
+def test_an_optional_column_may_be_absent_from_every_kind_of_source(tmp_path):
+    duckdb, fsspec = pytest.importorskip("duckdb"), pytest.importorskip("fsspec")
+    (tmp_path / "leads.csv").write_text(CSV)
+    frame = pd.read_csv(tmp_path / "leads.csv", dtype=str, keep_default_na=False)
+    frame.to_parquet(tmp_path / "leads.parquet")
+    workbook(tmp_path / "leads.xlsx", [list(frame.columns), *frame.to_numpy().tolist()])
+    with duckdb.connect(str(tmp_path / "crm.duckdb")) as connection:
+        connection.register("given", frame)
+        connection.execute("CREATE TABLE leads AS SELECT * FROM given")
+    with sqlite3.connect(tmp_path / "crm.db") as connection:
+        frame.to_sql("leads", connection, index=False)
+    connection.close()
+    with fsspec.open("memory://optional/leads.csv", "wb") as stream:
+        stream.write(CSV.encode())
+    places = ["leads.csv", "leads.parquet", "leads.xlsx", "crm.duckdb"]
+    for place in [*places, '"sqlite:///crm.db#leads"', '"memory://optional/leads.csv"']:
+        text = CONTRACT.replace("PLACE", place).replace(
+            "leads.Source,", "leads.Origin|Lead Origin, optional: true,"
+        )
+        declared = parse_contract(text, folder=tmp_path)
+        table = read_leads(declared)
+        assert "source" not in table.frame.columns, place
+        assert table.manifest.notices[0] == "not in this export, left out: source.", place
+        report = ingest_leads(declared, output=tmp_path / "out.csv")
+        assert report.to_dict() == table.to_dict(), place
