@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from math import isfinite, nan
@@ -16,6 +17,8 @@ from leadml._render import (
     format_rate,
     format_rate_range,
 )
+from leadml.definitions import parse_criterion
+from leadml.errors import DefinitionError
 from leadml.review._parts import Bar, Change, ClassLine, CriterionLine, Figure, Parts, PeriodLine
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from leadml.compare import DefinitionComparison
-    from leadml.definitions import Criterion, Definition
+    from leadml.definitions import Attribute, Criterion, Definition
     from leadml.models import TrainedModel, UntrainedModel
     from leadml.review._parts import Run
 
@@ -58,6 +61,7 @@ def build_parts(run: Run) -> Parts:
     definition, comparison = run.definition, run.comparison
     found = run.proposals.to_dict() if run.proposals is not None else {}
     if found:
+        found["attributes"] = definition.typed_attributes()
         found["texts"] = {criterion.address: criterion.text for criterion in definition.criteria()}
     units = _units(definition, found)
     proposals = tuple(_change(entry, units) for entry in found.get("proposals", ()))
@@ -455,7 +459,9 @@ def _judge(criterion: Criterion, judged: Any, found: Mapping[str, Any]) -> tuple
     """Say the verdict: what is proposed, else to keep it, with where the leads point."""
     for entry in found.get("proposals", ()):
         if criterion.address in str(entry.get("criterion")).split(" + "):
-            return _direction(entry), f"A change is proposed above. {judged.rule}"
+            return _direction(
+                criterion, entry, found["attributes"]
+            ), f"A change is proposed above. {judged.rule}"
     for entry in found.get("promising", ()):
         if criterion.address in str(entry.get("criterion")).split(" + "):
             return "watch", "A change looks promising but is not shown yet."
@@ -478,9 +484,24 @@ def _text_of(found: Mapping[str, Any], address: str) -> str:
     return str(found.get("texts", {}).get(address, address))
 
 
-def _direction(entry: Mapping[str, Any]) -> str:
-    if "dropped" in str(entry.get("kind") or ""):
+def _direction(criterion: Criterion, entry: Mapping[str, Any], attributes: Mapping[str, Attribute]) -> str:
+    """Say which way a proposal moves one criterion: by its own rule, else by the leads that it moves."""
+    addresses, proposed, kinds = (
+        str(entry.get(key) or "").split(" + ") for key in ("criterion", "proposed", "kind")
+    )
+    own = addresses.index(criterion.address)
+    if own < len(kinds) and kinds[own] == "dropped":
         return "drop"
+    with suppress(DefinitionError, IndexError, TypeError, ValueError):
+        later = parse_criterion(proposed[own], attributes=attributes)
+        if later.operator == criterion.operator and later.operator in {">=", ">", "<=", "<"}:
+            levels = attributes[str(criterion.attribute)].levels
+            old, new = (
+                levels.index(str(c.values[0])) if levels else float(c.values[0])  # noqa: PD011 - no frame
+                for c in (criterion, later)
+            )
+            if old != new:
+                return "loosen" if (new < old) == (later.operator in {">=", ">"}) else "tighten"
     gained, lost = (float(entry.get(key) or 0.0) for key in ("gained_per_month", "lost_per_month"))
     if gained and lost:
         return "change"

@@ -283,6 +283,7 @@ class WhatIf:
             "currency": self.currency,
             "capacity": self.capacity,
             "segment": self.segment,
+            "turned": any(d.proposed_bins is not None or d.dropped for d in self.dials),
             "smallest": SMALLEST_GROUP,
         }
 
@@ -350,6 +351,9 @@ def build_what_if(run: Run) -> WhatIf | None:
     )
 
 
+_TURNABLE = frozenset({"threshold", "level_added", "level_removed", "dropped"})
+
+
 def _changes(run: Run) -> dict[str, str | None]:
     """Return the proposed text of each criterion that a proposal touches; None where it is dropped."""
     if run.proposals is None:
@@ -359,6 +363,8 @@ def _changes(run: Run) -> dict[str, str | None]:
         addresses, proposed, kinds = (
             str(entry.get(key) or "").split(" + ") for key in ("criterion", "proposed", "kind")
         )
+        if not set(kinds) <= _TURNABLE:
+            return {}  # a criterion that is added has no dial yet
         for address, text, kind in zip(addresses, proposed, kinds, strict=False):
             changes[address] = None if kind == "dropped" else text
     return changes

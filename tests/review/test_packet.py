@@ -213,21 +213,37 @@ def test_no_leads_make_a_page_that_says_so(make_run):
 
 
 @pytest.mark.parametrize(
-    ("kind", "gained", "lost", "verdict"),
+    ("kind", "proposed", "gained", "lost", "verdict"),
     [
-        ("dropped", 3.0, 0.0, "drop"),
-        ("threshold", 3.0, 0.0, "loosen"),
-        ("threshold", 0.0, 3.0, "tighten"),
-        ("threshold", 2.0, 3.0, "change"),
+        ("dropped", "(dropped)", 3.0, 0.0, "drop"),
+        ("threshold", "employees >= 20", None, None, "loosen"),
+        ("threshold", "employees >= 100", None, None, "tighten"),
+        ("threshold", "employees between 10 and 90", 3.0, 0.0, "loosen"),
+        ("threshold", "employees between 70 and 90", 0.0, 3.0, "tighten"),
+        ("threshold", "nice people", 2.0, 3.0, "change"),
     ],
 )
-def test_verdict_of_a_criterion_that_is_to_change_is_the_direction(run, kind, gained, lost, verdict):
-    entry = run.proposals.to_dict()["proposals"][0] | {"kind": kind}
+def test_verdict_of_a_criterion_that_is_to_change_is_the_direction(
+    run, kind, proposed, gained, lost, verdict
+):
+    entry = run.proposals.to_dict()["proposals"][0] | {"kind": kind, "proposed": proposed}
     entry |= {"gained_per_month": gained, "lost_per_month": lost}
     parts = build_parts(with_proposals(run, NOTHING | {"proposals": [entry]}))
     line = next(c for c in parts.criteria if c.lead_class == "warm" and c.written.startswith("employees"))
     assert line.verdict == verdict
     assert line.reason.startswith("A change is proposed above.")
+
+
+def test_verdict_of_an_ordinal_is_the_direction_of_its_levels(run):
+    entry = run.proposals.to_dict()["proposals"][0] | {
+        "criterion": "warm.employees + warm.budget_status",
+        "kind": "threshold + threshold",
+        "written": "employees >= 50 + budget_status >= requested",
+        "proposed": "employees >= 20 + budget_status >= approved",
+    }
+    parts = build_parts(with_proposals(run, NOTHING | {"proposals": [entry]}))
+    warm = [c.verdict for c in parts.criteria if c.lead_class == "warm"]
+    assert warm[1:] == ["tighten", "loosen"]
 
 
 def with_proposals(run, found):
@@ -469,7 +485,7 @@ def test_2673_hostile_strings_in_every_field_never_change_the_skeleton(run):
             "packet.html",
             parts=poison(parts, hostile),
             refused=(dataclasses.replace(entry, **dict.fromkeys(Entry.__dataclass_fields__, hostile)),),
-            what_if={"months": 1.0, "smallest": 5, "names": [hostile]},
+            what_if={"months": 1.0, "smallest": 5, "turned": True, "names": [hostile]},
             script="",
             hash="",
             smallest=5,

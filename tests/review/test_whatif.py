@@ -148,6 +148,19 @@ def test_as_proposed_it_hands_over_what_the_new_version_would(rule, entry, propo
     assert what_if.evaluate(what_if.proposed()).n_handed_over == handed_over(run, proposed).sum()
 
 
+def test_a_proposal_that_adds_a_criterion_is_not_shown_as_if_it_could_be_turned():
+    entry = {
+        "criterion": "hot.size + hot.free",
+        "kind": "threshold + added",
+        "written": "size >= 20 + ",
+        "proposed": "size >= 50 + free in [a]",
+    }
+    what_if = build_what_if(make_run(RULES[0], entry=entry))
+    assert what_if.proposed() == what_if.written()
+    assert not what_if.to_payload()["turned"]
+    assert "“As written” is exact" in what_if.render_widget()
+
+
 def test_a_turned_threshold_is_exact_where_no_group_had_to_be_joined():
     rule = RULES[0]
     run = make_run(rule, n=20_000)

@@ -211,7 +211,7 @@
   });
   root.querySelector("#wi-written").addEventListener("click", () => { state = written(); draw(); });
   const toProposed = root.querySelector("#wi-proposed");
-  if (data.dials.some(d => d.proposedBins || d.dropped)) {
+  if (data.turned) {
     toProposed.addEventListener("click", () => { state = proposed(); draw(); });
   } else {
     toProposed.remove();
