@@ -52,6 +52,13 @@ def page(run):
     return build_packet(run)
 
 
+@pytest.fixture(autouse=True)
+def cheap_pictures(request, monkeypatch):
+    """Draw only where a test looks at the whole page; drawing is most of the time."""
+    if not {"page", "plain"} & set(request.fixturenames):
+        monkeypatch.setattr(_packet, "draw_svg", lambda *_, name, **__: f'<svg class="{name}"></svg>')
+
+
 def test_same_run_gives_the_same_bytes(run, make_run, page):
     assert build_packet(run) == page
     assert build_packet(make_run()) == page
