@@ -67,7 +67,7 @@ def rate_evidence(
     if direction == "above":
         yes, limit = leads - yes, 1 - limit
     no = leads - yes
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         mixed = betaln(_PRIOR + yes, _PRIOR + no) + np.log(betainc(_PRIOR + yes, _PRIOR + no, limit))
         prior = betaln(_PRIOR, _PRIOR) + np.log(betainc(_PRIOR, _PRIOR, limit))
         log_evidence = mixed - prior - xlogy(yes, limit) - xlog1py(no, -limit)

@@ -45,6 +45,7 @@ __all__ = [
 Verdict = Literal["promise kept", "promise broken", "too early"]
 WORDS = {"accepted": "acceptance", "won": "won deals"}
 _FEWEST = 20
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,7 +381,7 @@ def _judge(
         rate=k / n if n else float("nan"),
         ci_low=float(low),
         ci_high=float(high),
-        evidence=float(evidence[-1]),
+        evidence=min(float(evidence[-1]), _LARGEST),
         broken_on_look=int(crossed[0]) + 1 if crossed.size else None,
         error_rate=error_rate,
     )

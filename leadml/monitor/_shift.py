@@ -421,8 +421,9 @@ def compare_together(
     old = rng.permutation(np.flatnonzero(before))[:_MAX_SAMPLE]
     new = rng.permutation(np.flatnonzero(now))[:_MAX_SAMPLE]
     rows = np.concatenate([old, new])
-    X = _design(frame.iloc[rows], names, reference=len(old))
-    if min(len(old), len(new)) < 2 * MIN_LEADS or X.shape[1] == 0:
+    enough = min(len(old), len(new)) >= 2 * MIN_LEADS
+    X = _design(frame.iloc[rows], names, reference=len(old)) if enough else np.zeros((len(rows), 0))
+    if X.shape[1] == 0:
         return Together(
             auc=np.nan, auc_low=np.nan, auc_high=np.nan, p_value=np.nan, n_before=len(old), n_now=len(new)
         )
