@@ -41,6 +41,8 @@ FEWEST = 10
 """Leads on either side of the word, in either part, below which nothing is tried."""
 MAX_SEARCHED = 20_000
 _MAX_CUTS = 40
+_MAX_LISTED = 4
+"""Levels that one criterion may list: a longer list is not said but enumerated."""
 _BEAM = 150
 _WEIGHTS = (1.0, 0.75, 0.5, 0.25, 0.0)
 """How much more a yes weighs in the search where it is rare: from balanced to raw agreement."""
@@ -211,7 +213,8 @@ def objectify(
 
     The leads are split at random (accounts whole). On one part every threshold on round numbers, every level
     and every answer is tried, alone and two or three together; the fewest criteria whose kappa is within one
-    standard error of the best are taken. The other part, which nothing was chosen on, tells how well they repeat the people.
+    standard error of the best are taken. The other part, which nothing was chosen on, tells how well they
+    repeat the people.
     "Cannot be said" is a normal answer: the word may rest on what no attribute holds, or mean nothing.
 
     Parameters
@@ -544,7 +547,7 @@ def _make_level_sets(
     for level in levels:
         yield _criterion(attribute, "=", level), np.asarray(texts == level, dtype=np.bool_), 0
         yield _criterion(attribute, "!=", level), np.asarray(texts != level, dtype=np.bool_), 1
-    for size in range(2, min(len(levels) - 1, 8)):
+    for size in range(2, min(len(levels) - 1, _MAX_LISTED) + 1):
         inside = np.isin(texts.astype(str), levels[:size])
         yield _criterion(attribute, "in", *sorted(levels[:size])), inside, size
         last = np.isin(texts.astype(str), levels[-size:])
