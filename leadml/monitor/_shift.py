@@ -99,7 +99,10 @@ def watched_attributes(contract: Contract, frame: pd.DataFrame) -> tuple[str, ..
 
 
 def compare_volume(weeks: NDArray[np.int64], *, n_before: int, n_now: int) -> dict[str, float]:
-    """Compare the leads a week by Welch's test on square roots: weeks vary more than chance says.
+    """Compare the leads a week by a t-test on square roots: weeks vary more than counting alone would say.
+
+    The spread of all weeks is pooled: from four weeks alone (Welch's test) it is so uncertain that the small
+    error rates of one look were exceeded nearly threefold.
 
     Parameters
     ----------
@@ -122,7 +125,7 @@ def compare_volume(weeks: NDArray[np.int64], *, n_before: int, n_now: int) -> di
     if before.size >= 8 and now.size >= 4:
         a, b = np.sqrt(before + 0.375), np.sqrt(now + 0.375)
         if a.std() > 0 or b.std() > 0:
-            result["p_value"] = float(ttest_ind(a, b, equal_var=False).pvalue)
+            result["p_value"] = float(ttest_ind(a, b).pvalue)
         elif a[0] != b[0]:
             result["p_value"] = 0.0
     return result
