@@ -4,7 +4,7 @@ from leadml.experiment._demo import write_demo
 from leadml.experiment._file import Experiment, load_experiment, parse_experiment
 from leadml.experiment._result import ExperimentResult
 from leadml.experiment._run import Progress, Stage, analyse_experiment, ask_experiment
-from leadml.experiment._write import run_experiment, write_models, write_proposals
+from leadml.experiment._write import record_sign_off, run_experiment, write_models, write_proposals
 
 __all__ = [
     "Experiment",
@@ -15,6 +15,7 @@ __all__ = [
     "ask_experiment",
     "load_experiment",
     "parse_experiment",
+    "record_sign_off",
     "run_experiment",
     "write_demo",
     "write_models",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from leadml.explain import Attribution
     from leadml.leads import LeadTable, TimeSplit
     from leadml.models import UntrainedModel
-    from leadml.propose import Registration, WhatIf
+    from leadml.propose import ProposalSet, Registration, WhatIf
 
 __all__ = ["Progress", "Stage", "analyse_experiment", "ask_experiment"]
 
@@ -67,7 +67,8 @@ def analyse_experiment(
     experiment : Experiment
         The question, the definition and the leads.
     until : {"models", "comparison", "proposals"}, default="proposals"
-        The last stage to run.
+        How much is wanted: models; the comparison as well; the proposals as well. Proposals come first, so
+        that candidates are registered before anything else reads a label of the confirmation leads.
     register : callable, optional
         Called with the `Registration` before any confirmation label is read.
     progress : callable, optional
@@ -87,10 +88,20 @@ def analyse_experiment(
     steps.begin("reading the definition and the leads")
     definition = load_definition(experiment.definition)
     table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
-    steps.begin("auditing the leads")
     targets = compute_targets(table)
+    proposals = None
+    if until == "proposals":
+        # First of all, so that nothing else has read a confirmation label when the candidates are registered.
+        steps.begin("searching and confirming changes")
+        proposals = _propose(experiment, definition, table, targets, register=register)
+    steps.begin("auditing the leads")
     result = ExperimentResult(
-        experiment=experiment, definition=definition, table=table, targets=targets, audit=audit_leads(table)
+        experiment=experiment,
+        definition=definition,
+        table=table,
+        targets=targets,
+        proposals=proposals,
+        audit=audit_leads(table),
     )
     with disable_autologging():
         models, attributions = _learn(experiment, definition, table, targets, steps)
@@ -100,11 +111,18 @@ def analyse_experiment(
     steps.begin("holding the definition against the leads")
     trained = {target: model for target, model in models.items() if isinstance(model, TrainedModel)}
     comparison = compare_definition(definition, table, targets, models=trained)
-    result = replace(result, comparison=comparison)
-    if until == "comparison":
-        return result
-    steps.begin("searching and confirming changes")
-    proposals = propose_changes(
+    return replace(result, comparison=comparison)
+
+
+def _propose(
+    experiment: Experiment,
+    definition: Definition,
+    table: LeadTable,
+    targets: pd.DataFrame,
+    *,
+    register: Callable[[Registration], None] | None,
+) -> ProposalSet:
+    return propose_changes(
         definition,
         table,
         targets,
@@ -115,7 +133,6 @@ def analyse_experiment(
         error_rate=experiment.error_rate,
         register=register or (lambda _registration: None),
     )
-    return replace(result, proposals=proposals)
 
 
 def ask_experiment(experiment: Experiment, changes: Sequence[str]) -> WhatIf:

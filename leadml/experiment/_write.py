@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadml._files import read_bytes, write_text
+from leadml.definitions import load_definition
 from leadml.errors import LeadsError
 from leadml.experiment._run import analyse_experiment
 from leadml.leads import write_quarantine
 from leadml.models import TrainedModel, write_bundle
-from leadml.review import build_packet, write_dossiers
+from leadml.review import build_packet, history_file, load_history, write_dossiers
 from leadml.scoring import score_leads
 from leadml.tracking import (
+    Alias,
     Artifact,
     challenger_items,
     close_tracking,
@@ -31,6 +33,7 @@ from leadml.tracking import (
     proposal_items,
     registration_items,
     score_items,
+    scorer_items,
     tag_items,
     tracked_run,
     version_items,
@@ -44,9 +47,10 @@ if TYPE_CHECKING:
     from leadml.experiment._result import ExperimentResult
     from leadml.experiment._run import Progress
     from leadml.propose import Registration
-    from leadml.tracking import Item, Tracking
+    from leadml.review import History, SignOff
+    from leadml.tracking import Item, Tracking, TrackingReport
 
-__all__ = ["run_experiment", "write_models", "write_proposals"]
+__all__ = ["record_sign_off", "run_experiment", "write_models", "write_proposals"]
 
 BUNDLE = "model.leadml-bundle"
 
@@ -109,7 +113,7 @@ def _run(
     if progress is not None:
         progress("writing the packet, the bundle and the scores", 1, 1)
     files = _write_results(result, folder)
-    _track(result, tracking=tracking, run=run, packet=files["packet"])
+    _track(result, tracking=tracking, run=run, packet=files["packet"], bundle=files["bundle"])
     if "scores" in files:
         with tracked_run(
             tracking, score_items(_score(result, files)), name="scores", kind="score", parent=run
@@ -121,7 +125,7 @@ def _run(
 def _write_results(result: ExperimentResult, folder: Path) -> dict[str, Path]:
     files = {"packet": folder / "packet.html", "result": folder / "result.json"}
     files |= write_proposals(result, folder)
-    write_text(files["packet"], build_packet(result))
+    write_text(files["packet"], build_packet(result, history=_history(result)))
     write_text(
         files["result"], json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
@@ -133,6 +137,46 @@ def _write_results(result: ExperimentResult, folder: Path) -> dict[str, Path]:
     write_models(result, files["bundle"])
     files["scores"] = folder / "scores.csv"
     return files
+
+
+def _history(result: ExperimentResult) -> History:
+    """Return what was signed before, beside the definition; empty at the first review."""
+    name = result.definition.name
+    return load_history(result.experiment.definition.parent / history_file(name), name=name)
+
+
+def record_sign_off(signed: SignOff, *, folder: Path | str, uri: str | None = None) -> TrackingReport:
+    """Mirror a sign-off or a roll-back in MLflow: signatures as tags, ``champion`` where it belongs now.
+
+    The history file is the authority; MLflow mirrors it. ``champion`` moves only with a version that is in
+    force, and the version that it leaves is kept as ``previous``.
+
+    Parameters
+    ----------
+    signed : SignOff
+        From `leadml.review.sign_proposal` or `leadml.review.rollback`.
+    folder : path-like
+        The output folder of the run, whose store is used unless the environment names another.
+    uri : str, optional
+        The store, as in `leadml.tracking.open_tracking`.
+
+    Returns
+    -------
+    TrackingReport
+    """
+    tracking = open_tracking(uri, experiment_name=f"leadml/{_file_name(signed.name)}", folder=folder)
+    tags = signed.to_tags()
+    items: list[Item] = list(tag_items({"status": signed.status, "version": signed.version, **tags}))
+    if signed.definition is not None:
+        adopted = load_definition(signed.definition)
+        items += definition_items(adopted, alias=None)
+        facts = tuple(sorted(tags.items()))
+        items.append(
+            Alias(name=adopted.name, sha256=adopted.sha256, alias="champion", previous="previous", tags=facts)
+        )
+    with tracked_run(tracking, items, name=f"{signed.status} {signed.version}", kind="review"):
+        pass
+    return close_tracking(tracking)
 
 
 def write_models(result: ExperimentResult, path: Path | str) -> str:
@@ -197,7 +241,7 @@ def _write_artifacts(items: Iterable[Item], folder: Path) -> dict[str, Path]:
     return files
 
 
-def _track(result: ExperimentResult, *, tracking: Tracking, run: str, packet: Path) -> None:
+def _track(result: ExperimentResult, *, tracking: Tracking, run: str, packet: Path, bundle: Path) -> None:
     table, proposals = result.table, result.proposals
     log_items(tracking, data_items(table.manifest, as_of=table.as_of), run=run)
     for target, model in result.models.items():
@@ -221,6 +265,11 @@ def _track(result: ExperimentResult, *, tracking: Tracking, run: str, packet: Pa
         with tracked_run(tracking, said, name="proposal", kind="proposal", parent=run):
             pass
     log_items(tracking, packet_items(packet.read_text("utf-8")), run=run)
+    scorer = scorer_items(
+        read_bytes(bundle, what="bundle"), definition=result.definition, contract=table.contract
+    )
+    with tracked_run(tracking, scorer, name="scorer", kind="model", parent=run):
+        pass
 
 
 def _score(result: ExperimentResult, files: dict[str, Path]) -> dict[str, object]:

@@ -458,6 +458,7 @@ def test_a_proposal_is_signed_by_both_sides_and_rolled_back(run, tmp_path):
     code, out, _ = run(*words, "--side", "sales", "--by", "VP Sales", "--json")
     assert (code, json.loads(out)["version_in_force"]) == (0, "2025.2")
     history = tmp_path / "inbound-lead.history.json"
+    assert run("verify", history)[0] == 0
     code, out, _ = run("rollback", history, "--by", "VP Sales", "--because", "too few leads")
     assert (code, "2025.1 is in force" in out) == (0, True)
     assert (

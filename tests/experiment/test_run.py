@@ -76,7 +76,7 @@ def test_mlflow_has_the_run_its_parts_and_both_definitions(demo):
         assert kinds == {
             "experiment": 1,
             "registration": 1,
-            "model": 2,
+            "model": 3,
             "definition": 1,
             "proposal": 1,
             "score": 1,
