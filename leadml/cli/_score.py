@@ -1,4 +1,4 @@
-"""Commands for the scheduler: score."""
+"""Commands for the scheduler: score, monitor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from leadml.cli._output import (
     AsOf,
     ContractFile,
     Json,
+    Leads,
     RandomState,
     as_day,
     finish,
@@ -98,6 +99,68 @@ def _write_for_crm(
     write_crm_file(scores, crm=crm, output=target, definition=load_definition(definition))
 
 
+def monitor(
+    contract: ContractFile,
+    definition: Annotated[
+        Path, typer.Option("--definition", metavar="DEFINITION", help="The definition in force (YAML).")
+    ],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="BUNDLE", help="Its models; without, only the leads.")
+    ] = None,
+    promise: Annotated[
+        Path | None,
+        typer.Option("--promise", metavar="FILE", help="promise.json of the run whose proposal was signed."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DATE", help="[default: the definition's effective_from.]"),
+    ] = None,
+    error_rate: Annotated[
+        float, typer.Option("--error-rate", min=1e-6, max=0.5, help="Chance of a false alarm in a year.")
+    ] = 0.05,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Also write the look as a page (.html).")
+    ] = None,
+    track: Annotated[
+        Path | None,
+        typer.Option("--track", metavar="DIR", help="Also keep the look in MLflow, from this output folder."),
+    ] = None,
+    leads: Leads = None,
+    as_of: AsOf = None,
+    random_state: RandomState = 0,
+    json: Json = False,
+) -> None:
+    """Watch a definition between two reviews.
+
+    Promise, calibration, shift of the leads and their handling, as one decision; weekly looks do not add
+    false alarms. Nothing is retrained. Exit code 1 on an alarm.
+    """
+    from leadml.experiment import record_look, watch_definition
+    from leadml.monitor import write_monitor_page
+
+    report = watch_definition(
+        definition,
+        contract,
+        leads=leads,
+        bundle=bundle,
+        promise=promise,
+        since=as_day(since, option="--since"),
+        as_of=as_day(as_of),
+        error_rate=error_rate,
+        random_state=random_state,
+    )
+    if output is not None:
+        write_monitor_page(report, output)
+    if track is not None:
+        record_look(report, folder=track)
+    if json:
+        print_json(report.to_dict())
+    else:
+        print(report)
+    finish(found=report.alarm)
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add these commands to the tree."""
     app.command()(score)
+    app.command()(monitor)

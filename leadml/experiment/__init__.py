@@ -4,6 +4,7 @@ from leadml.experiment._demo import write_demo
 from leadml.experiment._file import Experiment, load_experiment, parse_experiment
 from leadml.experiment._result import ExperimentResult
 from leadml.experiment._run import Progress, Stage, analyse_experiment, ask_experiment
+from leadml.experiment._watch import record_look, watch_definition
 from leadml.experiment._write import record_sign_off, run_experiment, write_models, write_proposals
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "ask_experiment",
     "load_experiment",
     "parse_experiment",
+    "record_look",
     "record_sign_off",
     "run_experiment",
+    "watch_definition",
     "write_demo",
     "write_models",
     "write_proposals",

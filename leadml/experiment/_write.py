@@ -14,6 +14,7 @@ from leadml.errors import LeadsError
 from leadml.experiment._run import analyse_experiment
 from leadml.leads import write_quarantine
 from leadml.models import TrainedModel, write_bundle
+from leadml.monitor import make_promise
 from leadml.review import build_packet, history_file, load_history, write_dossiers
 from leadml.scoring import score_leads
 from leadml.tracking import (
@@ -206,7 +207,8 @@ def write_proposals(result: ExperimentResult, folder: Path | str) -> dict[str, P
     result : ExperimentResult
         A run that reached its proposals.
     folder : path-like
-        ``proposals.json``, ``proposals.md`` and ``<name>-<version>.yaml`` go here.
+        ``proposals.json``, ``proposals.md``, ``<name>-<version>.yaml`` and ``promise.json`` (what the
+        monitor will hold the proposal to) go here.
 
     Returns
     -------
@@ -226,6 +228,9 @@ def write_proposals(result: ExperimentResult, folder: Path | str) -> dict[str, P
     files = _write_artifacts(proposal_items(result.proposals.to_dict()), place)
     for proposal in result.proposals.proposals:
         if proposal.revised is not None:
+            promise = make_promise(proposal, result.table, result.targets)
+            files["promise"] = place / "promise.json"
+            write_text(files["promise"], json.dumps(promise.to_dict(), indent=2) + "\n")
             name = f"{_file_name(proposal.revised.name)}-{_file_name(proposal.revised.version)}.yaml"
             write_text(place / name, proposal.revised.text)
             files["definition"] = place / name

@@ -515,3 +515,19 @@ def test_scores_go_to_a_table_and_to_the_crm(run, folder):
         assert store.execute("select count(*) from scores").fetchone() == (300,)
     code, _, err = run(*score, folder / "scores.csv", "--digest", "0" * 64)
     assert (code, bool(err)) == (78, True)
+
+
+def test_a_definition_is_watched_between_reviews(run, tmp_path):
+    assert run("demo", "--output", tmp_path, "--n-leads", "6000")[0] == 0
+    words = ("monitor", tmp_path / "contract.yaml", "--definition", tmp_path / "definition.yaml")
+    options = ("--bundle", tmp_path / "model.leadml-bundle", "--promise", tmp_path / "promise.json")
+    code, out, _ = run(
+        *words, *options, "--since", "2026-01-01", "--output", tmp_path / "look.html", "--track", tmp_path
+    )
+    assert code in {0, 1}
+    assert out
+    assert (tmp_path / "look.html").read_text().lower().startswith("<!doctype html>")
+    code, out, _ = run(*words, "--since", "2026-01-01", "--json")
+    assert code in {0, 1}
+    assert json.loads(out)["version"] == "2025.1"
+    assert run(*words, "--since", "soon")[0] == 64

@@ -1,0 +1,103 @@
+"""Between two reviews: read the newest leads, watch the champion, keep the look in MLflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leadml.definitions import load_definition
+from leadml.leads import compute_targets, load_contract, read_leads
+from leadml.models import load_bundle
+from leadml.monitor import build_monitor_page, load_promise, monitor_definition
+from leadml.tracking import (
+    Artifact,
+    close_tracking,
+    metric_items,
+    open_tracking,
+    tag_items,
+    tracked_run,
+)
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from leadml.monitor import MonitorReport
+    from leadml.tracking import Item, TrackingReport
+
+__all__ = ["record_look", "watch_definition"]
+
+
+def watch_definition(
+    definition: Path | str,
+    contract: Path | str,
+    *,
+    leads: Path | None = None,
+    bundle: Path | str | None = None,
+    promise: Path | str | None = None,
+    since: date | None = None,
+    as_of: date | None = None,
+    error_rate: float = 0.05,
+    random_state: int = 0,
+) -> MonitorReport:
+    """Watch a definition in force on the newest leads; see `leadml.monitor.monitor_definition`.
+
+    Parameters
+    ----------
+    definition, contract : path-like
+        The definition in force and how its leads are read.
+    leads : Path, optional
+        An export that replaces the contract's first table.
+    bundle : path-like, optional
+        Its models; without them calibration and expected rates are left out.
+    promise : path-like, optional
+        What was promised when it was signed (`leadml.monitor.load_promise`).
+    since : date, optional
+        First day of the definition; default: its ``effective_from``.
+    as_of : date, optional
+        The day of the export.
+    error_rate : float, default 0.05
+        Chance of a false alarm in a year of weekly looks.
+    random_state : int, default 0
+        Seed.
+
+    Returns
+    -------
+    MonitorReport
+    """
+    written = load_definition(definition)
+    table = read_leads(load_contract(contract), leads=leads, as_of=as_of)
+    return monitor_definition(
+        written,
+        table,
+        compute_targets(table),
+        models=None if bundle is None else load_bundle(bundle),
+        promise=None if promise is None else load_promise(promise),
+        since=since,
+        error_rate=error_rate,
+        random_state=random_state,
+    )
+
+
+def record_look(report: MonitorReport, *, folder: Path | str, uri: str | None = None) -> TrackingReport:
+    """Keep one look in MLflow: counts, the alarm, the page; no lead.
+
+    Parameters
+    ----------
+    report : MonitorReport
+        From `watch_definition`.
+    folder : path-like
+        Output folder whose store is used unless the environment names another.
+    uri : str, optional
+        The store, as in `leadml.tracking.open_tracking`.
+    """
+    tracking = open_tracking(uri, experiment_name=f"leadml/{report.definition}", folder=folder)
+    counts = {"n_before": report.n_before, "n_since": report.n_since, "n_newest": report.n_newest}
+    alarms = ", ".join(signal.name for signal in report.alarms)
+    items: list[Item] = [
+        *metric_items({**counts, "look": report.look, "n_alarms": len(report.alarms)}),
+        *tag_items({"version": report.version, "as_of": report.as_of, "alarms": alarms}),
+        Artifact(name="monitor.html", content=build_monitor_page(report)),
+    ]
+    with tracked_run(tracking, items, name=f"look {report.look}", kind="monitor"):
+        pass
+    return close_tracking(tracking)
