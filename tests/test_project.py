@@ -55,6 +55,15 @@ def test_no_tracked_file_names_a_path_of_somebodys_machine(root):
             assert not pattern.search(path.read_bytes()), name
 
 
+def test_no_data_set_is_tracked(root):
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    names = [name for name in listed.stdout.decode().split("\0") if name]
+    data = [name for name in names if name.endswith((".parquet", ".xlsx", ".csv", ".gz", ".db", ".csv.zip"))]
+    assert all((root / name).stat().st_size < 20_000 for name in data if (root / name).exists()), data
+
+
 def test_notebooks_are_committed_without_outputs(root):
     import json
 
