@@ -100,7 +100,9 @@ def write_monitor_page(report: MonitorReport, path: Path | str) -> None:
 def _p(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.1e}" if value < 0.001 else f"{value:.3f}"
+    if value < 0.00001:
+        return "< 0.00001"
+    return f"{value:.5f}" if value < 0.001 else f"{value:.3f}"
 
 
 def _plain(value: float, decimals: int = 2) -> str:

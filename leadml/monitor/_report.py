@@ -125,8 +125,12 @@ class MonitorReport:
     def headline(self) -> str:
         """The decision in one sentence."""
         if self.alarm:
-            names = "; ".join(f"{signal.family}: {signal.name}" for signal in self.alarms)
-            return f"Alarm – call a review. {names}."
+            families = dict.fromkeys(signal.family for signal in self.alarms)
+            told = (
+                f"{family}: {', '.join(signal.name for signal in self.alarms if signal.family == family)}"
+                for family in families
+            )
+            return f"Alarm – call a review. {'; '.join(told)}."
         tested = sum(signal.status == "quiet" for signal in self.signals)
         early = sum(signal.status == "too early" for signal in self.signals)
         if not tested:

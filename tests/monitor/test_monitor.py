@@ -153,7 +153,8 @@ def test_a_planted_drift_raises_the_alarm_where_it_is(champion, calm, models, si
     report = monitor_definition(champion, table, targets, models=used, since=since, as_of=LATE)
     assert statuses(report)[family, name] == "alarm"
     assert report.alarm
-    assert f"{family}: {name}" in report.headline
+    assert family in report.headline
+    assert name in report.headline
 
 
 def test_only_the_correlation_changes_and_no_single_attribute_says_so(champion, calm, since):
