@@ -11,6 +11,7 @@ from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
 from leadml.models._profile import ColumnProfile, compare_profile, count_bins, profile_leads
 from leadml.models._reps import RepEffects
+from leadml.models._segments import compare_calibration
 from leadml.models._train import evaluate_predictions, labelled_rows, train_model
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "UntrainedModel",
     "choose_calibration",
     "choose_features",
+    "compare_calibration",
     "compare_levels",
     "compare_profile",
     "compute_features",

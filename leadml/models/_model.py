@@ -37,13 +37,14 @@ class ModelEvaluation:
     Attributes
     ----------
     metrics : dict of str to float
-        ``auc``, ``auc_low``, ``auc_high`` (DeLong 95 %), ``average_precision``, ``log_loss``,
-        ``log_loss_constant``, ``log_loss_definition``, ``gain_on_constant`` (log loss of the constant minus
-        the model's) with ``_low`` and ``_high``, ``brier``, ``calibration_slope``,
-        ``calibration_intercept`` (each with ``_low`` and ``_high``), ``calibration_p_value``, the Brier
-        score's ``miscalibration``, ``discrimination``, ``uncertainty`` and ``miscalibration_null`` (CORP),
-        ``auc_definition``, ``base_rate_train``, ``base_rate_test``, ``n_train``, ``n_test``,
-        ``n_positive_train``, ``n_positive_test``. Missing (nan) where the later leads do not determine it.
+        ``auc``, ``auc_low``, ``auc_high`` (DeLong 95 %), ``average_precision``, ``log_loss`` and ``brier``
+        with ``_low`` and ``_high`` (normal, over the leads), ``log_loss_constant``,
+        ``log_loss_definition``, ``gain_on_constant`` (log loss of the constant minus the model's) with
+        ``_low`` and ``_high``, ``calibration_slope``, ``calibration_intercept`` (each with ``_low`` and
+        ``_high``), ``calibration_p_value``, the Brier score's ``miscalibration``, ``discrimination``,
+        ``uncertainty`` and ``miscalibration_null`` (CORP), ``auc_definition``, ``base_rate_train``,
+        ``base_rate_test``, ``n_train``, ``n_test``, ``n_positive_train``, ``n_positive_test``. Missing (nan)
+        where the later leads do not determine it.
     verdict : str
         "nothing here predicts acceptance" (or "won deals") if the interval of the AUC reaches .5 or the log
         loss is not better than the constant's; "predicts acceptance"; or "cannot be judged".

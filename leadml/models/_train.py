@@ -300,19 +300,27 @@ def evaluate_predictions(
     head = table.iloc[0]
     line = calibration_line(y, p["model"])
     curve = reliability_curve(y, p["model"], n_resamples=200)
-    gain, gain_low, gain_high, _ = mean_difference(log_losses(y, p["constant"]), log_losses(y, p["model"]))
+    losses = log_losses(y, p["model"])
+    gain, gain_low, gain_high, _ = mean_difference(log_losses(y, p["constant"]), losses)
+    squares = (p["model"] - y) ** 2
+    _, loss_low, loss_high, _ = mean_difference(losses, np.zeros_like(losses))
+    _, brier_low, brier_high, _ = mean_difference(squares, np.zeros_like(squares))
     other = table.set_index("predictor")
     metrics = {
         **{
             name: float(head[name])
             for name in ("auc", "auc_low", "auc_high", "average_precision", "log_loss")
         },
+        "log_loss_low": max(loss_low, 0.0),
+        "log_loss_high": loss_high,
         "log_loss_constant": float(other["log_loss"]["constant"]),
         "log_loss_definition": float(other["log_loss"].get("definition", np.nan)),
         "gain_on_constant": gain,
         "gain_on_constant_low": gain_low,
         "gain_on_constant_high": gain_high,
         "brier": float(head["brier"]),
+        "brier_low": max(brier_low, 0.0),
+        "brier_high": min(brier_high, 1.0),
         "calibration_slope": line.slope,
         "calibration_slope_low": line.slope_low,
         "calibration_slope_high": line.slope_high,
