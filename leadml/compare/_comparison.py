@@ -16,6 +16,7 @@ from leadml.compare._contribution import compute_contributions, find_pays
 from leadml.compare._levels import compare_levels_of
 from leadml.compare._profile import MarginalProfile, compute_profiles
 from leadml.compare._rates import TARGETS, Labels, Rate, Target, compute_difference, read_labels
+from leadml.compare._reps import code_reps, compute_adjusted
 from leadml.compare._stability import compute_stability, find_segments
 from leadml.compare._structure import place_leads
 from leadml.compare._unused import find_unused
@@ -64,7 +65,8 @@ class DefinitionComparison:
     handoff : DataFrame
         One row per period (first ``all``) and target: ``period``, ``target``, ``n_leads``, ``n_handed_over``,
         ``n``, ``rate``, ``ci_low``, ``ci_high`` of the leads handed over, and ``n_rest``, ``rate_rest``,
-        ``ci_low_rest``, ``ci_high_rest`` of the others.
+        ``ci_low_rest``, ``ci_high_rest`` of the others; ``bound_low_rest`` and ``bound_high_rest`` hold the
+        rate of *all* others old enough, whatever those without a label would have done (Manski 1989).
     at_equal_volume : DataFrame
         One row per target: the definition and the model choosing equally many of the newest leads.
     at_equal_precision : DataFrame
@@ -114,9 +116,10 @@ class DefinitionComparison:
             ``criterion``, ``lead_class``, ``attribute``, ``written``, ``measurable``, ``target``,
             ``n_leads``, ``fill_rate``, ``share_passing``; for the leads inside (that meet it) and outside:
             ``leads_*``, ``n_*`` (labelled), ``rate_*``, ``ci_low_*``, ``ci_high_*``; ``difference`` with
-            ``difference_low``, ``difference_high``; and what changes in the criterion's class when it is
-            struck out: ``drop_leads`` (leads that change), ``drop_n`` (labelled), ``drop_rate`` with range,
-            ``drop_gain`` (change of the class's rate) with range.
+            ``difference_low``, ``difference_high``, for acceptance also ``difference_adjusted`` with
+            its range (leads compared within the same rep); and what changes in the criterion's class when it
+            is struck out: ``drop_leads`` (leads that change), ``drop_n`` (labelled), ``drop_rate`` with its
+            range, ``drop_gain`` (change of the class's rate) with range.
         """
         return self.criteria.copy()
 
@@ -205,9 +208,16 @@ def compare_definition(
     positions = [i for i, c in enumerate(definition.classes) if definition.handed_over(c.name)]
     handed_over = np.asarray(np.isin(placed, positions), dtype=np.bool_)
     known = _known_values(definition, frame)
+    reps = code_reps(table)
     described = pd.DataFrame(
         [
-            _describe_criterion(criterion, target, _Evidence(definition, met, placed, labels[target], known))
+            _describe_criterion(
+                criterion,
+                target,
+                _Evidence(
+                    definition, met, placed, labels[target], known, reps if target == "accepted" else None
+                ),
+            )
             for criterion in definition.criteria()
             for target in TARGETS
         ],
@@ -280,6 +290,7 @@ _CRITERIA_COLUMNS = {
     **dict.fromkeys(f"{name}_inside" for name in ("leads", "n", "rate", "ci_low", "ci_high")),
     **dict.fromkeys(f"{name}_outside" for name in ("leads", "n", "rate", "ci_low", "ci_high")),
     **dict.fromkeys(("difference", "difference_low", "difference_high")),
+    **dict.fromkeys(("difference_adjusted", "difference_adjusted_low", "difference_adjusted_high")),
     **dict.fromkeys(("drop_leads", "drop_n", "drop_rate", "drop_ci_low", "drop_ci_high")),
     **dict.fromkeys(("drop_gain", "drop_gain_low", "drop_gain_high")),
 }
@@ -294,6 +305,7 @@ class _Evidence:
     placed: NDArray[np.int64]
     labels: Labels
     known: Mapping[str, Mask]
+    reps: NDArray[np.int64] | None
 
 
 def _known_values(definition: Definition, frame: pd.DataFrame) -> dict[str, Mask]:
@@ -340,6 +352,13 @@ def _describe_criterion(criterion: Criterion, target: Target, evidence: _Evidenc
         zip(
             ("difference", "difference_low", "difference_high"),
             compute_difference(rates["inside"], rates["outside"]),
+            strict=True,
+        )
+    )
+    row |= dict(
+        zip(
+            ("difference_adjusted", "difference_adjusted_low", "difference_adjusted_high"),
+            compute_adjusted(inside, evidence.labels, evidence.reps),
             strict=True,
         )
     )
@@ -423,10 +442,19 @@ def _describe_handoff(
         }
         | _columns(labels[target].rate(part & handed_over))
         | _columns(labels[target].rate(part & ~handed_over), suffix="_rest")
+        | _bound(labels[target], part & ~handed_over, targets[f"{target}_mature"].to_numpy(dtype=bool))
         for name, part in parts.items()
         for target in TARGETS
     ]
     return pd.DataFrame(rows)
+
+
+def _bound(labels: Labels, mask: Mask, mature: Mask) -> dict[str, float]:
+    """Bound the rate of all mature leads of `mask`: those without a label all lost, or all won."""
+    n = int(np.count_nonzero(mask & mature))
+    known, wins = (int(np.count_nonzero(mask & side)) for side in (labels.known, labels.positive))
+    low, high = (wins / n, (wins + n - known) / n) if n else (nan, nan)
+    return {"bound_low_rest": low, "bound_high_rest": high}
 
 
 def _months(targets: pd.DataFrame) -> float | None:

@@ -112,12 +112,10 @@ def _test_levels(values: pd.Series[Any], label: Mask, n: int) -> dict[str, Any] 
         return None
     found = chi2_contingency(counts.to_numpy(), correction=False)
     wins, sizes = counts[True], counts.sum(axis=1)
-    big = sizes >= max(30, 0.01 * n)
+    big = sizes >= min(max(30, 0.01 * n), sizes.nlargest(2).iloc[-1])  # at least the two largest levels
     rates = (wins / sizes)[big].sort_values(kind="stable")
-    reading = ""
-    if len(rates) >= 2:
-        worst, best = str(rates.index[0]), str(rates.index[-1])
-        reading = f"{best} {format_rate(rates.iloc[-1])}, {worst} {format_rate(rates.iloc[0])}"
+    worst, best = str(rates.index[0]), str(rates.index[-1])
+    reading = f"{best} {format_rate(rates.iloc[-1])}, {worst} {format_rate(rates.iloc[0])}"
     return {
         "n": n,
         "strength": sqrt(float(found.statistic) / n),

@@ -177,6 +177,16 @@ def model_for(y_true, y_prob, index):
     return SimpleNamespace(holdout=pd.DataFrame({"y_true": y_true, "y_prob": y_prob}, index=index))
 
 
+def test_the_rate_of_those_not_handed_over_is_bounded_and_not_filled_in():
+    # handed over: the first four; of the other six, three are labelled and one of these is accepted
+    found = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED)).handoff.iloc[0]
+    assert (found["n_rest"], found["rate_rest"]) == (3, pytest.approx(1 / 3))
+    assert (found["bound_low_rest"], found["bound_high_rest"]) == (pytest.approx(1 / 6), pytest.approx(4 / 6))
+    young = labels(ACCEPTED, mature=[True] * 8 + [False] * 2)
+    found = compare(ALL, leads(MONTHS, SIZE), young).handoff.iloc[0]
+    assert (found["bound_low_rest"], found["bound_high_rest"]) == (pytest.approx(1 / 4), pytest.approx(2 / 4))
+
+
 def test_definition_and_model_choose_equally_many_of_the_later_leads():
     frame, targets = leads(MONTHS, SIZE), labels(ACCEPTED)
     model = model_for([0.0, 1.0, 1.0, 0.0], [0.1, 0.9, 0.8, 0.2], [3, 4, 5, 6])

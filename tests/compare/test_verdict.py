@@ -8,6 +8,7 @@ import pytest
 
 from leadml.compare import compare_definition
 from leadml.compare._stability import compute_homogeneity, compute_stability
+from leadml.compare._unused import _test_levels
 from leadml.compare._verdict import name_quadrant
 from leadml.definitions import parse_definition
 
@@ -244,6 +245,14 @@ def test_unused_attribute_that_matters_is_found_and_one_known_too_late_is_not():
     assert not found.loc["flag", "matters"]
     assert found.loc["visits", "reading"].startswith("above 3: ")
     assert rate(np.array([5]), np.array(["none"])) == 0.03
+
+
+def test_levels_that_are_all_small_are_still_read():
+    rng = np.random.default_rng(0)
+    y = rng.random(160) < np.repeat([0.9, 0.1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5], 20)
+    found = _test_levels(pd.Series(np.repeat(list("abcdefgh"), 20)), y, 160)
+    assert found["reading"].startswith("a ")
+    assert ", b " in found["reading"]
 
 
 def test_differences_that_change_from_period_to_period_are_told_from_chance():
