@@ -1,15 +1,22 @@
 """False alarms over a year of weekly looks, and how soon planted drifts are seen.
 
-Usage: python experiments/studies/monitoring.py [--years 40] [--years-drift 10] [--jobs 2]
+Usage: python experiments/studies/monitoring.py [--years 30] [--years-drift 4] [--jobs 2]
 
 Synthetic leads (about 100 a week, 28 of them handed over; verdicts mature after 30 days, deals after 90).
 Both models are trained on the year before the sign-off; then the monitor looks every week for a year. Without
-drift a year counts as a false alarm if any of its 52 reports raises one. Drifts begin in week 14; the delay is
-counted in weeks until the first alarm after that. Beside it, on the same reports, what people do without a
+drift a year counts as a false alarm if any of its 52 reports raises one. Drifts begin in week 14; the delay
+is counted in weeks until the first alarm after that. Beside it, on the same reports, what people do without a
 shared error rate: the rule "PSI above 0.1 for any attribute", "any attribute test below 0.05", and "the
-ordinary 95 % interval of an observed rate lies below the promise".
+ordinary 95 % interval of an observed rate lies below the rate before the sign-off".
 
-{figures}
+Figures of the default run (seeds fixed; `monitoring.csv`). Few repetitions: read them with their intervals.
+No drift: 1 of 30 years with an alarm at a nominal .05 (.033, 95 % interval .001 to .172); in the same years the
+PSI rule fired in 70 %, an uncorrected attribute test in 100 %, the ordinary interval in 23 %.
+Median weeks to the alarm, 4 years each: new source on 5 % of the leads 3, title missing on 20 % instead of 6 %
+4, a third fewer leads 5, only a correlation changed 8, companies a quarter of a standard deviation larger 9 (4
+of 4 years each); a quarter of the odds of winning 31 (4 of 4; 13 of these weeks pass before the first deal is
+mature). With 28 leads handed over a week the finer changes of the labels are mostly not shown within the nine
+months left: half the odds of acceptance in 2 of 4 years, half the odds of winning in 1 of 4.
 """
 
 from __future__ import annotations
@@ -120,18 +127,21 @@ def watch_year(task):
     table = dataclasses.replace(table, frame=plant(table.frame, drift, rows, rng))
     targets = compute_targets(table)
     models = train(table, targets, definition)
-    found = {"drift": drift, "seed": seed, "look": 0, "families": ""}
+    found = {"drift": drift, "seed": seed, "look": 0, "too_soon": 0, "families": ""}
     habits = {"psi": 0, "uncorrected": 0, "interval": 0}
     for look in range(1, N_LOOKS + 1):
         day = SINCE + dt.timedelta(days=7 * look - 1)
         report = monitor_definition(definition, table, targets, models=models, since=SINCE, as_of=day)
         count_habits(report, habits, look)
-        if report.alarm and not found["look"]:
+        if not report.alarm:
+            continue
+        if drift != "none" and look <= DRIFT_WEEK:
+            found["too_soon"] = 1
+        elif not found["look"]:
             families = sorted({f"{signal.family}: {signal.name}" for signal in report.alarms})
             found |= {"look": look, "families": "; ".join(families)}
-            if drift != "none" and look > DRIFT_WEEK:
+            if drift != "none":
                 break
-            found["before_drift"] = look <= DRIFT_WEEK
     return found | habits
 
 
@@ -156,8 +166,7 @@ def summarise(rows):
     for drift, part in rows.groupby("drift", sort=False):
         n = len(part)
         fired = part["look"] > 0
-        late = part["look"][part["look"] > DRIFT_WEEK] - DRIFT_WEEK
-        delays = np.concatenate([late.to_numpy(float), np.full(n - len(late), np.inf)])
+        delays = np.where(fired, part["look"] - DRIFT_WEEK, np.inf)
         lines.append(
             {
                 "drift": drift,
@@ -166,7 +175,8 @@ def summarise(rows):
                 "share": round(float(fired.mean()), 3),
                 "share_high_95": round(float(clopper_pearson(fired.sum(), n)[1]), 3),
                 "median_weeks": "" if drift == "none" else weeks(np.quantile(delays, 0.5, method="higher")),
-                "weeks_90": "" if drift == "none" else weeks(np.quantile(delays, 0.9, method="higher")),
+                "most_weeks": "" if drift == "none" else weeks(delays.max()),
+                "alarm_before_drift": int(part["too_soon"].sum()),
                 "first_signal": "" if not fired.any() else part["families"][fired].mode().iloc[0],
                 "psi_rule": round(float((part["psi"] > 0).mean()), 3),
                 "uncorrected": round(float((part["uncorrected"] > 0).mean()), 3),
@@ -182,13 +192,17 @@ def weeks(value):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--years", type=int, default=40, help="years without drift")
-    parser.add_argument("--years-drift", type=int, default=10, help="years with each drift")
+    parser.add_argument("--years", type=int, default=30, help="years without drift")
+    parser.add_argument("--years-drift", type=int, default=4, help="years with each drift")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
     tasks = [("none", seed) for seed in range(options.years)]
-    tasks += [(drift, 1_000 + seed) for drift in DRIFTS for seed in range(options.years_drift)]
+    tasks += [
+        (drift, 1_000 * place + seed)
+        for place, drift in enumerate(DRIFTS, 1)
+        for seed in range(options.years_drift)
+    ]
     rows = []
     with ProcessPoolExecutor(options.jobs) as pool:
         for number, row in enumerate(pool.map(watch_year, tasks), 1):
