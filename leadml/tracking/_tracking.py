@@ -43,7 +43,9 @@ __all__ = [
     "wait_until_stored",
 ]
 
-RunKind = Literal["experiment", "model", "definition", "proposal", "registration", "review", "score", "monitor"]
+RunKind = Literal[
+    "experiment", "model", "definition", "proposal", "registration", "review", "score", "monitor"
+]
 PATIENCE_SECONDS = 12.0
 PATIENCE_SECONDS_LOCAL = 120.0
 
