@@ -10,13 +10,13 @@ shared error rate: the rule "PSI above 0.1 for any attribute", "any attribute te
 ordinary 95 % interval of an observed rate lies below the rate before the sign-off".
 
 Figures of the default run (seeds fixed; `monitoring.csv`). Few repetitions: read them with their intervals.
-No drift: 1 of 30 years with an alarm at a nominal .05 (.033, 95 % interval .001 to .172); in the same years the
-PSI rule fired in 70 %, an uncorrected attribute test in 100 %, the ordinary interval in 23 %.
-Median weeks to the alarm, 4 years each: new source on 5 % of the leads 3, title missing on 20 % instead of 6 %
-4, a third fewer leads 5, only a correlation changed 8, companies a quarter of a standard deviation larger 9 (4
-of 4 years each); a quarter of the odds of winning 31 (4 of 4; 13 of these weeks pass before the first deal is
-mature). With 28 leads handed over a week the finer changes of the labels are mostly not shown within the nine
-months left: half the odds of acceptance in 2 of 4 years, half the odds of winning in 1 of 4.
+No drift: 1 of 30 years with an alarm at a nominal .05 (.033, 95 % interval .001 to .172); in the same years
+the PSI rule fired in 70 %, an uncorrected attribute test in 100 %, the ordinary interval in 23 %. Median
+weeks to the alarm, 4 years each: new source on 5 % of the leads 3, title missing on 20 % instead of 6 % 4,
+a third fewer leads 5, only a correlation changed 8, companies a quarter of a standard deviation larger 9 (4
+of 4 years each); a quarter of the odds of winning 31 (4 of 4; 13 of these weeks pass before the first deal
+is mature). With 28 leads handed over a week the finer changes of the labels are mostly not shown within the
+nine months left: half the odds of acceptance in 2 of 4 years, half the odds of winning in 1 of 4.
 """
 
 from __future__ import annotations
