@@ -43,7 +43,7 @@ def compile_sql(
         Whose SQL.
     table : str
         The table of leads, with one column per attribute: numbers, booleans, texts, and days as dates or
-        timestamps without a zone. May have a schema: ``crm.leads``.
+        timestamps without a zone. May have a schema and a database: ``crm.leads``; no other SQL passes.
     columns : sequence of str
         The columns to return before the points and the class; by default all.
     as_of : date or None
@@ -58,7 +58,7 @@ def compile_sql(
     Raises
     ------
     DefinitionError
-        If a criterion cannot be read, or the dialect is not known.
+        If a criterion cannot be read, the dialect is not known, or the table is not a name.
     LeadmlError
         If sqlglot is not installed.
 
@@ -87,6 +87,8 @@ def compile_sql(
         known = ", ".join(DIALECTS)
         hint = suggest(str(dialect), DIALECTS)
         raise DefinitionError(f"dialect: expected one of {known}; got {dialect!r}.{hint}")
+    if not all(columns):
+        raise DefinitionError("columns: expected names of columns, got an empty one.")
     _refuse_broken(definition)
     try:
         from leadml.definitions._sql import Compiler

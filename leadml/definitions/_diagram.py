@@ -12,7 +12,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FALSE", "NO", "TRUE", "YES", "Diagram", "Formula", "conjunction", "negation"]
+__all__ = [
+    "FALSE",
+    "MAX_WORK",
+    "NO",
+    "TRUE",
+    "YES",
+    "Diagram",
+    "Formula",
+    "TooLargeError",
+    "conjunction",
+    "negation",
+]
+
+MAX_WORK = 1_000_000
+"""How many parts of nodes are looked at for all questions about one definition: about a second."""
+
+
+class TooLargeError(Exception):
+    """The question was not answered within the budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,13 @@ class Diagram:
     support: list[frozenset[int]] = field(default_factory=lambda: [frozenset(), frozenset()])
     numbers: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
     rests: dict[tuple[int, object], int] = field(default_factory=dict)
+    work: int = 0
+
+    def spend(self, parts: int) -> None:
+        """Count work, and stop once there was too much of it."""
+        self.work += parts
+        if self.work > MAX_WORK:
+            raise TooLargeError
 
     def add(self, formula: Formula) -> int:
         """Return the node of a formula."""
@@ -73,6 +98,7 @@ class Diagram:
         """Return the node of "at least `k` of the parts"."""
         rest: list[int] = []
         for part in parts:
+            self.spend(1)
             if part == YES:
                 k -= 1
             elif part != NO:
@@ -87,7 +113,11 @@ class Diagram:
         if len(rest) == 1:
             return rest[0]
         rest.sort()
-        return self._number((k, tuple(rest)), frozenset().union(*(self.support[part] for part in rest)))
+        node = (k, tuple(rest))
+        if node in self.numbers:
+            return self.numbers[node]
+        self.spend(sum(len(self.support[part]) for part in rest))
+        return self._number(node, frozenset().union(*(self.support[part] for part in rest)))
 
     def _flat(self, parts: list[int], *, every: bool) -> list[int]:
         """Merge an all-of with the all-of inside it; empty if a criterion stands beside its opposite."""

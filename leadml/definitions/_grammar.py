@@ -13,20 +13,32 @@ from leadml.definitions._definition import Attribute, Criterion, Fault, FaultKin
 from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["IDENTIFIER", "RESERVED", "format_criterion", "format_value", "parse_criterion", "read_number"]
+__all__ = [
+    "IDENTIFIER",
+    "MAX_NAME",
+    "RESERVED",
+    "cut_text",
+    "format_criterion",
+    "format_value",
+    "parse_criterion",
+    "read_number",
+    "suggest_near",
+]
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset({"and", "or", "not", "in", "is", "between", "missing", "known", "true", "false"})
+MAX_NAME = 63
+"""PostgreSQL cuts longer names off without a word."""
 MAX_DIGITS = 15
 """Decimals of up to 15 digits come back unchanged from a float: a threshold means the same everywhere."""
 
 _NAME = r"(?P<name>[^\W\d]\w*)"
-_OR_MISSING = re.compile(r"\s+or\s+missing\s*\Z", re.IGNORECASE)
+_OR_MISSING = re.compile(r"(?<!\s)\s+or\s+missing\Z", re.IGNORECASE)  # (?<!\s): spaces are read once
 _PLAIN = re.compile(rf"(?P<no>not\s+)?{_NAME}", re.IGNORECASE)
 _IS = re.compile(rf"{_NAME}\s+is\s+(?P<what>known|missing|true|false)", re.IGNORECASE)
-_BETWEEN = re.compile(rf"{_NAME}\s+between\s+(?P<low>\S.*?)\s+and\s+(?P<high>\S.*)", re.IGNORECASE)
+_BETWEEN = re.compile(rf"{_NAME}\s+between\s+(?P<low>\S.*?)(?<!\s)\s+and\s+(?P<high>\S.*)", re.IGNORECASE)
 _IN = re.compile(rf"{_NAME}\s+(?P<no>not\s+)?in\s*\[(?P<items>.*)\]", re.IGNORECASE | re.DOTALL)
 _COMPARE = re.compile(rf"{_NAME}\s*(?P<operator><=|>=|!=|<>|==|=<|=>|≤|≥|≠|<|>|=)\s*(?P<value>.*)", re.DOTALL)
 _SYMBOL = re.compile(r"<|>|=|≤|≥|≠")
@@ -79,7 +91,9 @@ def parse_criterion(text: str, *, attributes: Mapping[str, Attribute]) -> Criter
     """
     criterion = read_criterion(text, attributes=attributes)
     if criterion.fault is not None:
-        raise DefinitionError(f"criterion {text!r}: {criterion.fault.message} {criterion.fault.fix}")
+        raise DefinitionError(
+            f"criterion {cut_text(text)!r}: {criterion.fault.message} {criterion.fault.fix}"
+        )
     return criterion
 
 
@@ -123,7 +137,7 @@ def _read(body: str, attributes: Mapping[str, Attribute]) -> _Reading:
 def _read_comparison(name: str, symbol: str, value: str, attributes: Mapping[str, Attribute]) -> _Reading:
     if symbol not in _MISSPELT:
         return _read_test(name, cast("Operator", symbol), [value], attributes)
-    fix = f"Write `{name} {_MISSPELT[symbol]} {value}`."
+    fix = f"Write `{name} {_MISSPELT[symbol]} {cut_text(value)}`."
     return _broken(name, "syntax", f"{symbol!r} is not an operator here.", fix)
 
 
@@ -142,7 +156,7 @@ def _read_is(name: str, what: str, attributes: Mapping[str, Attribute]) -> _Read
 def _read_plain(name: str, operator: Operator, attributes: Mapping[str, Attribute]) -> _Reading:
     attribute = attributes.get(name)
     if attribute is None:
-        return _unknown(name, attributes) if "_" in name or suggest(name, attributes) else _Reading()
+        return _unknown(name, attributes) if "_" in name or suggest_near(name, attributes) else _Reading()
     if attribute.type == "boolean":
         return _Reading(name, operator)
     example = _example(attribute)
@@ -198,14 +212,15 @@ def _read_value(text: str, attribute: Attribute, operator: Operator) -> Value | 
     ):
         return Fault(
             kind="syntax",
-            message=f"one criterion tests one attribute; {text!r} is more than a level.",
+            message=f"one criterion tests one attribute; {cut_text(text)!r} is more than a level.",
             fix="Put each test on its own line under `all_of` or `any_of`, or quote the level.",
         )
     if attribute.type == "ordinal" and operator in _ORDERED and word not in attribute.levels:
         return Fault(
             kind="unknown_level",
-            message=f"{word!r} is not a level of {attribute.name!r}.{suggest(word, attribute.levels)}",
-            fix=f"Use one of {', '.join(attribute.levels)}.",
+            message=f"{cut_text(word)!r} is not a level of {attribute.name!r}."
+            + suggest_near(word, attribute.levels),
+            fix=f"Use one of {cut_text(', '.join(attribute.levels))}.",
         )
     return word
 
@@ -229,14 +244,14 @@ def _read_threshold(text: str, attribute: Attribute) -> Decimal | Fault:
     if unit is None or _same_unit(unit, attribute.unit):
         return number
     if re.search(r"\b(and|or)\b", unit):
-        message = f"one criterion tests one attribute; {text!r} is more than a number."
+        message = f"one criterion tests one attribute; {cut_text(text)!r} is more than a number."
         return Fault(
             kind="syntax", message=message, fix="Put each test on its own line under `all_of` or `any_of`."
         )
     declared = f"is in {attribute.unit}" if attribute.unit else "has no unit"
     return Fault(
         kind="bad_value",
-        message=f"{attribute.name!r} {declared}, not in {unit!r}.",
+        message=f"{attribute.name!r} {declared}, not in {cut_text(unit)!r}.",
         fix=f"Write the number in {attribute.unit}."
         if attribute.unit
         else "Declare the unit of the attribute.",
@@ -245,9 +260,9 @@ def _read_threshold(text: str, attribute: Attribute) -> Decimal | Fault:
 
 def _number_hint(text: str, attribute: Attribute) -> str:
     digits = text.replace(",", "").replace("_", "").replace(" ", "").strip("$€£%+")
-    if _NUMBER.fullmatch(digits):
+    if _NUMBER.fullmatch(digits) and len(digits) <= MAX_DIGITS:
         return f"Write {digits}."
-    if (match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)[kK]", digits)) is not None:
+    if (match := re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)[kK]", digits)) is not None:
         return f"Write {format_value(Decimal(match[1]) * 1000)}."
     return f"Write a plain decimal number, for example `{_example(attribute)}`."
 
@@ -257,6 +272,27 @@ def read_number(text: str) -> Decimal | None:
     if _NUMBER.fullmatch(text) is None or sum(char.isdigit() for char in text) > MAX_DIGITS:
         return None
     return Decimal(text)
+
+
+def cut_text(text: str, length: int = 200) -> str:
+    """Cut a text to what a message can carry."""
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+def suggest_near(text: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?``, comparing closely only with the few names that look most alike."""
+    names = list(known)
+    if len(text) > MAX_NAME:
+        return ""
+    if len(names) > 30:
+        names.sort(key=lambda name: abs(len(name) - len(text)) - 2 * _n_same(name, text))
+    return suggest(text, names[:30])
+
+
+def _n_same(left: str, right: str) -> int:
+    """Count the letters that two texts begin with alike."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((number for number, (one, other) in pairs if one != other), min(len(left), len(right)))
 
 
 def _same_unit(written: str, declared: str | None) -> bool:
@@ -296,7 +332,8 @@ def _unquote(text: str) -> str:
 
 
 def _unknown(name: str, attributes: Mapping[str, Attribute]) -> _Reading:
-    hint = suggest(name, attributes)
+    hint = suggest_near(name, attributes)
+    name = cut_text(name)
     known = ", ".join(sorted(attributes)[:5])
     fix = f"Declare {name!r} under `attributes`" + (f", or use one of {known}." if known else ".")
     return _broken(name, "unknown_attribute", f"unknown attribute {name!r}.{hint}", fix)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from leadml._yaml import parse_yaml, suggest
 from leadml.definitions._definition import DIMENSIONS, Criterion, Definition, Group, walk_criteria
 from leadml.definitions._diagram import FALSE, TRUE, Formula, conjunction, negation
-from leadml.definitions._grammar import format_criterion, format_value
+from leadml.definitions._grammar import cut_text, format_criterion, format_value, suggest_near
 from leadml.definitions._prose import SUBJECTIVE, mark_subjective, suggest_objective
 from leadml.definitions._report import Finding, LintReport
 from leadml.definitions._rules import RULES
@@ -19,7 +19,7 @@ from leadml.definitions._words import describe_lead, join_words
 from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
     import pandas as pd
@@ -206,7 +206,7 @@ def _lint_words(linter: _Linter) -> None:
         if criterion.fault is not None:
             codes = {"unknown_attribute": "LD102", "unknown_level": "LD103"}
             code = codes.get(criterion.fault.kind, "LD104")
-            message = f"`{criterion.text}`: {criterion.fault.message}"
+            message = f"`{cut_text(criterion.text)}`: {criterion.fault.message}"
             linter.at(code, criterion, message, criterion.fault.fix)
         elif criterion.attribute is None:
             _add_prose(linter, criterion)
@@ -214,13 +214,15 @@ def _lint_words(linter: _Linter) -> None:
             attribute = attributes[criterion.attribute]
             levels = criterion.values  # noqa: PD011 - a criterion is no frame
             strange = [value for value in levels if _is_strange(value, attribute)]
-            for value in strange:
+            known = cut_text(", ".join(attribute.levels))
+            for value in strange[:5]:
+                level = cut_text(str(value))
+                hint = suggest_near(level, attribute.levels) if len(linter.findings) < 50 else ""
                 linter.at(
                     "LD103",
                     criterion,
-                    f"`{criterion.text}`: {value!r} is not a level of {attribute.name!r}."
-                    + suggest(str(value), attribute.levels),
-                    f"Use one of {', '.join(attribute.levels)}, or add {value!r} to the levels.",
+                    f"`{cut_text(criterion.text)}`: {level!r} is not a level of {attribute.name!r}.{hint}",
+                    f"Use one of {known}, or add {level!r} to the levels.",
                 )
 
 
@@ -237,7 +239,9 @@ def _add_prose(linter: _Linter, criterion: Criterion) -> None:
         if objective
         else "Declare an attribute that measures it and test that, for example `purchase_timeframe <= 6`."
     )
-    linter.at("LD101", criterion, f"`{criterion.text}` is prose and cannot be measured.{words}", fix)
+    linter.at(
+        "LD101", criterion, f"`{cut_text(criterion.text)}` is prose and cannot be measured.{words}", fix
+    )
 
 
 # -- attributes --------------------------------------------------------------------------------------------
@@ -396,7 +400,7 @@ def _lint_redundant(linter: _Linter) -> None:
             continue
         dropped: dict[str, Formula] = {}
         for criterion in reversed(criteria):
-            if criterion.address in told:
+            if criterion.address in told or space.exhausted:
                 continue
             found = _redundant(linter, rule, criterion, dropped)
             if found is not None:
@@ -441,6 +445,11 @@ def _add_redundant(linter: _Linter, lead_class: LeadClass, criterion: Criterion,
 # -- classes -----------------------------------------------------------------------------------------------
 
 
+def _first_five(names: Iterable[str]) -> list[str]:
+    found = list(names)
+    return found if len(found) <= 5 else [*found[:5], f"{len(found) - 5} more"]
+
+
 def _lint_reach(linter: _Linter) -> None:
     space = linter.space
     earlier: list[LeadClass] = []
@@ -456,7 +465,7 @@ def _lint_reach(linter: _Linter) -> None:
             question,
             lead_class.line,
         ):
-            takers = join_words(repr(item.name) for item in earlier)
+            takers = join_words(_first_five(repr(item.name) for item in earlier))
             fix = "Put it before them, narrow them, or delete it."
             linter.add(
                 "LD301", f"No lead can be {lead_class.name!r}: {takers} take every lead first.", fix, **place
@@ -469,6 +478,8 @@ def _lint_overlaps(linter: _Linter) -> None:
     ruled = [item for item in linter.definition.classes if item.rule is not None]
     for number, second in enumerate(ruled):
         for first in ruled[:number]:
+            if space.exhausted:
+                return
             left, right = space.formula(first.rule), space.formula(second.rule)
             question = f"whether a lead can be both {first.name!r} and {second.name!r}"
             others = [negation(space.formula(item.rule)) for item in ruled if item not in {first, second}]
@@ -525,18 +536,24 @@ def _lint_moments(linter: _Linter) -> None:
     attributes = definition.typed_attributes()
     handed = [number for number, item in enumerate(definition.classes) if definition.handed_over(item.name)]
     deciding = definition.classes[: handed[-1] + 1] if handed else definition.classes
-    for lead_class in deciding:
-        for criterion in lead_class.criteria():
-            attribute = attributes.get(criterion.attribute or "")
-            if attribute is not None and attribute.known_at == "after":
-                linter.at(
-                    "LD401",
-                    criterion,
-                    f"`{criterion.text}`: {attribute.name!r} is known only after the handoff.",
-                    "Use something that Marketing knows before, or correct `known_at`.",
-                )
-    used = {criterion.attribute for criterion in definition.criteria()}
-    silent = [item for item in definition.attributes if item.name in used and item.known_at is None]
+    asked = [criterion for lead_class in deciding for criterion in lead_class.criteria()]
+    tested = {criterion.attribute for criterion in asked}
+    asked += [rule.when for score in definition.points if score.name in tested for rule in score.rules]
+    for criterion in asked:
+        late = [name for name in _bases(linter, criterion) if attributes[name].known_at == "after"]
+        if late:
+            linter.at(
+                "LD401",
+                criterion,
+                f"`{cut_text(criterion.text)}`: {late[0]!r} is known only after the handoff.",
+                "Use something that Marketing knows before, or correct `known_at`.",
+            )
+    used = _used_names(definition)
+    silent = [
+        item
+        for item in definition.attributes
+        if item.name in used and item.known_at is None and item.age_of is None
+    ]
     if silent:
         names = join_words(repr(item.name) for item in silent)
         linter.add(
@@ -546,6 +563,16 @@ def _lint_moments(linter: _Linter) -> None:
             line=silent[0].line,
             criterion=silent[0].name,
         )
+
+
+def _bases(linter: _Linter, criterion: Criterion) -> list[str]:
+    """Return the attribute of a criterion and, if it is an age, the days that it is counted from."""
+    attribute = linter.definition.typed_attributes().get(criterion.attribute or "")
+    if attribute is None:
+        return []
+    ends = [name for name in (attribute.age_of, attribute.anchor) if name]
+    known = {item.name for item in linter.definition.attributes}
+    return [name for name in (attribute.name, *ends) if name in known]
 
 
 def _lint_missing(linter: _Linter) -> None:
@@ -670,7 +697,7 @@ def _lint_contract(linter: _Linter, columns: Mapping[str, str]) -> None:
         if kind is None:
             linter.add(
                 "LD601",
-                f"{attribute.name!r} is no column of the leads.{suggest(attribute.name, columns)}",
+                f"{attribute.name!r} is no column of the leads.{suggest_near(attribute.name, columns)}",
                 "Add it to the contract, or use an attribute that the leads have.",
                 line=attribute.line,
                 criterion=attribute.name,

@@ -24,7 +24,14 @@ from leadml.definitions._definition import (
     Prices,
     points_scale,
 )
-from leadml.definitions._grammar import IDENTIFIER, RESERVED, read_criterion, read_number
+from leadml.definitions._grammar import (
+    IDENTIFIER,
+    MAX_NAME,
+    RESERVED,
+    read_criterion,
+    read_number,
+    suggest_near,
+)
 from leadml.definitions._lookalikes import find_lookalikes, find_mixed_words
 from leadml.errors import DefinitionError
 
@@ -68,6 +75,14 @@ MAX_EXACT = 2**53
 """Up to here every whole number is a float."""
 MAX_FADE_DAYS = 3650
 """Ten years: fading points are proved day by day."""
+MAX_KEYS = 4_000
+MAX_ATTRIBUTES = 500
+MAX_CLASSES = 100
+MAX_LEVELS = 1_000
+MAX_CRITERIA = 500
+"""More than anybody can read; without a limit a hostile file keeps the linter busy for hours."""
+RESULT = "lead_class"
+"""The column that holds the class: no attribute or score can have this name."""
 _GROUPS = ("all_of", "any_of", "at_least", "of")
 
 
@@ -89,6 +104,7 @@ class _Reader:
     attributes: dict[str, Attribute] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     used: Counter[str] = field(default_factory=Counter)
+    n_criteria: int = 0
 
     def address(self, scope: str, name: str) -> str:
         """Return ``scope.name``, with ``#2`` for the second of that name."""
@@ -117,7 +133,7 @@ def load_definition(path: Path | str) -> Definition:
     InputMissingError
         If there is no such file.
     """
-    with _hints():
+    with _hints(str(path)):
         top, text = read_yaml(path, what="definition", error=DefinitionError)
     return _read(top, text, str(path))[0]
 
@@ -129,16 +145,20 @@ def parse_definition(text: str, *, source: str = "<text>") -> Definition:
 
 def read_places(text: str, *, source: str) -> tuple[Definition, dict[str, Place]]:
     """Read a definition and where each of its addresses stands in the text."""
-    with _hints():
+    with _hints(source):
         top = parse_yaml(text, source=source, what="definition", error=DefinitionError)
     return _read(top, text, source)
 
 
 @contextmanager
-def _hints() -> Iterator[None]:
-    """Add the cure for the commonest slip: ``in [..]`` inside a list in brackets."""
+def _hints(source: str) -> Iterator[None]:
+    """Refuse directives, and add the cure for the commonest slip: ``in [..]`` inside a list in brackets."""
     try:
         yield
+    except AssertionError as error:  # ruamel.yaml on `%YAML 1.3`
+        raise DefinitionError(
+            f"{source}: a line that begins with `%` (a YAML directive) is not allowed. Delete it."
+        ) from error
     except DefinitionError as error:
         if "expected ',' or" not in str(error):
             raise
@@ -149,6 +169,7 @@ def _hints() -> Iterator[None]:
 def _read(top: MappingNode, text: str, source: str) -> tuple[Definition, dict[str, Place]]:
     problems = Problems(source=source, error=DefinitionError)
     reader = _Reader(problems)
+    _refuse_huge(problems, top)
     problems.keys(top, "definition", _TOP, required=("name", "version", "classes"))
     for scalar, word in find_mixed_words(top):
         problems.add(scalar, f"{word!r} mixes letters of two scripts that look alike. Type it again.")
@@ -185,6 +206,28 @@ def _read(top: MappingNode, text: str, source: str) -> tuple[Definition, dict[st
     )
     problems.raise_if_any()
     return definition, reader.places
+
+
+def _refuse_huge(problems: Problems, top: MappingNode) -> None:
+    """Refuse at once what nobody wrote by hand."""
+    keys, open_nodes = 0, cast("list[Node]", [top])
+    while open_nodes:
+        node = open_nodes.pop()
+        if isinstance(node, MappingNode):
+            keys += len(node.items)
+            open_nodes.extend(value for _, value in node.items)
+        elif isinstance(node, SequenceNode):
+            open_nodes.extend(node.items)
+    counted = [("keys", keys, MAX_KEYS), ("attributes", _size(top.get("attributes")), MAX_ATTRIBUTES)]
+    counted.append(("classes", _size(top.get("classes")), MAX_CLASSES))
+    for what, count, most in counted:
+        if count > most:
+            problems.add(top, f"{count:,} {what}; a definition has at most {most:,}.")
+    problems.raise_if_any()
+
+
+def _size(node: Node | None) -> int:
+    return 0 if node is None or isinstance(node, ScalarNode) else len(node.items)
 
 
 def _filled(reader: _Reader, node: Node | None, what: str) -> str:
@@ -240,6 +283,7 @@ def _read_attributes(reader: _Reader, node: Node | None) -> tuple[Attribute, ...
         return ()
     found = [_read_attribute(reader, key, value) for key, value in mapping.items]
     attributes = tuple(item for item in found if item is not None)
+    _refuse_twins(reader, mapping)
     dates = {item.name for item in attributes if item.type == "date"}
     for item, (key, _) in zip(found, mapping.items, strict=True):
         if item is None:
@@ -254,9 +298,19 @@ def _read_attributes(reader: _Reader, node: Node | None) -> tuple[Attribute, ...
             reader.problems.add(
                 key,
                 f"attributes.{item.name}.{what}: expected the name of a date attribute, got {name!r}."
-                + suggest(name, dates),
+                + suggest_near(name, dates),
             )
     return attributes
+
+
+def _refuse_twins(reader: _Reader, *mappings: MappingNode | None) -> None:
+    """Refuse names that differ only in case: to SQL they are one column."""
+    seen: dict[str, str] = {}
+    for key in (key for mapping in mappings if mapping is not None for key, _ in mapping.items):
+        other = seen.setdefault(key.text.lower(), key.text)
+        if other != key.text:
+            message = f"{other!r} and {key.text!r} differ only in capital letters. Rename one."
+            reader.problems.add(key, message)
 
 
 def _check_name(reader: _Reader, key: ScalarNode, what: str) -> bool:
@@ -265,6 +319,12 @@ def _check_name(reader: _Reader, key: ScalarNode, what: str) -> bool:
         reader.problems.add(
             key, f"{what}: a name is made of plain letters (a-z), digits and `_`, got {name[:60]!r}."
         )
+    elif len(name) > MAX_NAME:
+        reader.problems.add(
+            key, f"{what[:60]}…: a name has at most {MAX_NAME} characters, got {len(name):,}."
+        )
+    elif name.lower() == RESULT:
+        reader.problems.add(key, f"{what}: {RESULT!r} is what leadml calls the result. Choose another name.")
     elif name.lower() in RESERVED:
         reader.problems.add(key, f"{what}: {name!r} is a word of the criterion grammar. Choose another name.")
     else:
@@ -316,6 +376,11 @@ def _check_levels(
         reader.problems.add(node or mapping, f"{what}: an ordinal needs at least two `levels`, lowest first.")
     if node is not None and kind not in {"ordinal", "category"}:
         reader.problems.add(node, f"{what}.levels: only an ordinal or a category has levels, not a {kind}.")
+    if len(levels) > MAX_LEVELS:
+        reader.problems.add(
+            node, f"{what}.levels: {len(levels):,} levels; at most {MAX_LEVELS:,} are allowed."
+        )
+        return
     for level, count in Counter(levels).items():
         if count > 1 or not level:
             reader.problems.add(
@@ -353,12 +418,13 @@ def _read_steps(reader: _Reader, node: Node | None, what: str) -> tuple[Decimal,
 
 def _read_points(reader: _Reader, node: Node | None) -> tuple[PointScore, ...]:
     mapping = reader.problems.mapping(node, "points")
+    _refuse_twins(reader, mapping)
     scores = []
     for key, value in mapping.items if mapping is not None else ():
         what = f"points.{key.text}"
         if not _check_name(reader, key, what):
             continue
-        if key.text in reader.attributes:
+        if key.text.lower() in {name.lower() for name in reader.attributes}:
             reader.problems.add(key, f"{what}: an attribute has this name already. Choose another.")
         rules = reader.problems.sequence(value, what)
         if rules is not None and not rules.items:
@@ -404,7 +470,7 @@ def _read_fading(reader: _Reader, mapping: MappingNode, what: str) -> tuple[Deci
     if age is not None and age not in ages:
         reader.problems.add(
             age_node,
-            f"{what}.age: expected the name of an integer attribute, got {age!r}.{suggest(age, ages)}",
+            f"{what}.age: expected the name of an integer attribute, got {age!r}.{suggest_near(age, ages)}",
         )
         return None, None
     return over, age
@@ -413,6 +479,10 @@ def _read_fading(reader: _Reader, mapping: MappingNode, what: str) -> tuple[Deci
 def _read_criterion(reader: _Reader, node: ScalarNode, scope: str) -> Criterion:
     if not node.text.strip():
         reader.problems.add(node, f"{scope}: expected a criterion, got an empty text.")
+    reader.n_criteria += 1
+    if reader.n_criteria > MAX_CRITERIA:
+        reader.problems.add(node, f"more than {MAX_CRITERIA} criteria; a definition has at most so many.")
+        reader.problems.raise_if_any()
     criterion = read_criterion(node.text, attributes=reader.attributes, line=node.line, column=node.column)
     address = reader.address(scope, criterion.address)
     return replace(criterion, address=address)
@@ -533,7 +603,8 @@ def _read_handoff(reader: _Reader, node: Node | None, classes: tuple[str, ...]) 
         if name not in classes:
             known = ", ".join(classes)
             reader.problems.add(
-                node, f"handoff: expected one of the classes {known}; got {name!r}.{suggest(name, classes)}"
+                node,
+                f"handoff: expected one of the classes {known}; got {name!r}.{suggest_near(name, classes)}",
             )
     return tuple(name for name in classes if name in names)
 

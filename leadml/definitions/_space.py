@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from leadml.definitions._definition import Criterion, Definition, Group, points_scale, said
-from leadml.definitions._diagram import FALSE, NO, TRUE, YES, Diagram, Formula
+from leadml.definitions._diagram import FALSE, MAX_WORK, NO, TRUE, YES, Diagram, Formula, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,10 +45,6 @@ _SOME_DAY = date(2026, 1, 1)
 
 Cell = Decimal | str | bool | None
 Lead = dict[str, Cell]
-
-
-class TooLargeError(Exception):
-    """The question was not answered within the budget of states."""
 
 
 # -- one criterion on one value ----------------------------------------------------------------------------
@@ -320,6 +316,11 @@ class Space:
     n_states: int = 0
     n_all: int = 0
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether no further question can be answered."""
+        return self.n_all > MAX_ALL_STATES or self.diagram.work > MAX_WORK
+
     def formula(
         self,
         rule: Criterion | Group | None,
@@ -367,8 +368,11 @@ class Space:
         Raises
         ------
         TooLargeError
-            If the answer needs more than `MAX_STATES` states, or all answers more than `MAX_ALL_STATES`.
+            If the answer needs more than `MAX_STATES` states, or all answers more than `MAX_ALL_STATES`
+            states or `MAX_WORK` parts of formulas.
         """
+        if self.exhausted:
+            raise TooLargeError
         self.n_states = 0
         node = self.diagram.add(formula)
         sums = {
@@ -422,6 +426,7 @@ class Space:
     def _decide(self, node: int, sums: dict[str, _Sum], name: str, cell: int) -> tuple[int, dict[str, _Sum]]:
         """Give an attribute a value: what is left of the formula, and the points so far."""
         moved = {score: total.decide(self.scores[score], name, cell) for score, total in sums.items()}
+        self.diagram.spend(1 + sum(len(total.open) for total in sums.values()))
         known = self.truths.get((name, cell))
         if known is None or len(known) < sum(leaf[0] == name for leaf in self.leaves):
             known = {

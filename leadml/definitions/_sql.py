@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
 from leadml.definitions._definition import Criterion, Definition, Group, points_scale
-from leadml.definitions._grammar import format_value
+from leadml.definitions._grammar import IDENTIFIER, format_value
 from leadml.definitions._space import meets
+from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from leadml.definitions._definition import Attribute, PointRule, PointScore, Value
 
 __all__ = ["Compiler"]
+
+_SNOWFLAKE_RESERVED = frozenset(
+    """account all alter and any as between by case cast check column connect connection constraint create
+    cross current current_date current_time current_timestamp current_user database delete distinct drop else
+    end exists false following for from full grant group gscluster having ilike in increment inner insert
+    intersect into is issue join lateral left like localtime localtimestamp minus natural not null of on or
+    order organization qualify regexp revoke right rlike row rows sample schema select set some start table
+    tablesample then to trigger true try_cast union unique update using values view when whenever where
+    with""".split()  # noqa: SIM905 - a list of 90 strings is no easier to read
+)
+_TABLE_PART = r"""(?:[^\W\d][\w$]*(?:-[\w$]+)*|"[^"]+"|`[^`]+`)"""
+_TABLE = re.compile(rf"{_TABLE_PART}(?:\.{_TABLE_PART}){{0,2}}")
 
 
 class Compiler:
@@ -35,28 +49,43 @@ class Compiler:
 
     def query(self, table: str, columns: Sequence[str]) -> str:
         """Build the SELECT."""
-        source: exp.Expr = exp.to_table(table, dialect=self.dialect)
+        source: exp.Expr = self.table(table)
         chosen = [self.column(name) for name in columns] or [exp.Star()]
         scores = [self.column(score.name) for score in self.definition.points] if columns else []
         if self.definition.points:
             sums = [
-                exp.alias_(self.points(score), score.name, quoted=self.quoted(score.name))
+                exp.alias_(self.points(score), self.identifier(score.name))
                 for score in self.definition.points
             ]
             inner = exp.select(exp.Star(), *sums).from_(source)
             source = inner.subquery("scored")
-        name = exp.alias_(self.classes(), "lead_class", quoted=self.quoted("lead_class"))
+        name = exp.alias_(self.classes(), self.identifier("lead_class"))
         built = exp.select(*chosen, *scores, name).from_(source)
         return built.sql(dialect=self.dialect, pretty=True, identify=self.dialect != "snowflake")
 
-    def quoted(self, name: str) -> bool:
-        """Whether to quote a name: not in Snowflake, where that would forbid its upper case."""
-        del name
-        return self.dialect != "snowflake"
+    def table(self, name: str) -> exp.Table:
+        """Refer to the table of leads, perhaps with its schema and database; no other SQL passes here."""
+        back = self.dialect in {"bigquery", "spark"}
+        if _TABLE.fullmatch(name) is None or ("`" in name and not back) or ('"' in name and back):
+            quote = "`" if back else '"'
+            raise DefinitionError(
+                f"table: expected a name such as leads or crm.leads, got {name[:60]!r}. "
+                f"Put a name with spaces or signs in {quote}{quote}."
+            )
+        return exp.to_table(name, dialect=self.dialect)
+
+    def identifier(self, name: str) -> exp.Identifier:
+        """Quote a name; in Snowflake, where that would forbid its upper case, only if it must be."""
+        if self.dialect != "snowflake":
+            return exp.to_identifier(name, quoted=True)
+        if IDENTIFIER.fullmatch(name) is None:
+            return exp.to_identifier(name, quoted=True)
+        reserved = name.lower() in _SNOWFLAKE_RESERVED
+        return exp.to_identifier(name.upper() if reserved else name, quoted=reserved)
 
     def column(self, name: str) -> exp.Expr:
         """Refer to a column."""
-        return exp.column(name, quoted=self.quoted(name))
+        return exp.column(self.identifier(name))
 
     def classes(self) -> exp.Expr:
         """Build the CASE of the classes in the order of the file."""

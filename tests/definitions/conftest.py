@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 
@@ -172,13 +173,32 @@ def find_program(name):
     return found
 
 
+def skip_or_fail(reason):
+    """Skip; where the servers are required, fail instead."""
+    if os.environ.get("LEADML_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"LEADML_REQUIRE_SERVERS=1, but {reason}")
+    pytest.skip(reason)
+
+
+def need_module(name, extra):
+    try:
+        return import_module(name)
+    except ImportError:
+        return skip_or_fail(f"{name} is not installed (extra `{extra}`)")
+
+
+@pytest.fixture(scope="session")
+def needed_module():
+    return need_module
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """Yield a connection to a PostgreSQL server of our own on loopback."""
-    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed (extra `sql`)")
+    psycopg = need_module("psycopg", "sql")
     initdb, server = find_program("initdb"), find_program("postgres")
     if initdb is None or server is None:
-        pytest.skip("no PostgreSQL server on this machine (initdb and postgres not found)")
+        skip_or_fail("no PostgreSQL server on this machine (initdb and postgres not found)")
     folder = Path(tempfile.mkdtemp(prefix="leadml-postgres-"))
     user = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root

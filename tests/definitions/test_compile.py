@@ -78,8 +78,8 @@ def leads(random_leads):
 
 
 @pytest.fixture(scope="session")
-def duckdb_run(leads):
-    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed (extra `sql`)")
+def duckdb_run(leads, needed_module):
+    duckdb = needed_module("duckdb", "sql")
     connection = duckdb.connect()
     columns = ", ".join(f"{name} {kind}" for name, kind in SQL_TYPES.items())
     connection.execute(f"CREATE TABLE leads ({columns})")
@@ -122,11 +122,8 @@ def test_postgres_gives_every_lead_the_same_class(generated_definitions, leads, 
 
 
 @pytest.fixture(scope="session")
-def spark_run(leads):
-    pyspark = pytest.importorskip("pyspark", reason="pyspark is not installed (extra `spark`)")
-    from pyspark.sql import SparkSession
-
-    del pyspark
+def spark_run(leads, needed_module):
+    SparkSession = needed_module("pyspark.sql", "spark").SparkSession
     kinds = {"DOUBLE PRECISION": "DOUBLE", "TEXT": "STRING"}
     schema = ", ".join(f"{name} {kinds.get(kind, kind)}" for name, kind in SQL_TYPES.items())
     session = (
@@ -160,8 +157,8 @@ classes:
 """
 
 
-def test_thresholds_mean_the_same_at_the_last_bit():
-    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed (extra `sql`)")
+def test_thresholds_mean_the_same_at_the_last_bit(needed_module):
+    duckdb = needed_module("duckdb", "sql")
     definition = parse_definition(BOUNDARY)
     edges = [0.1, 0.07, 2.675, 1000000000.5, 0.3]
     values = [np.nextafter(edge, side) for edge in edges for side in (-np.inf, np.inf)] + edges
@@ -239,3 +236,41 @@ def test_without_sqlglot_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sqlglot", None)
     with pytest.raises(LeadmlError, match=r"pip install leadml\[sql\]"):
         compile_sql(parse_definition(BOUNDARY))
+
+
+def test_snowflake_quotes_what_it_would_not_read_as_a_name():
+    text = BOUNDARY.replace("{x:", "{order:").replace("x >", "order >")
+    query = compile_sql(parse_definition(text), dialect="snowflake", columns=["lead_id", "my id", 'a"; b'])
+    assert 'CAST("ORDER" AS DOUBLE)' in query
+    assert '\n  lead_id,\n  "my id",\n  "a""; b",\n' in query
+
+
+def test_names_that_are_words_of_sql_run(needed_module):
+    duckdb = needed_module("duckdb", "sql")
+    text = (
+        BOUNDARY.replace("{x:", "{order:")
+        .replace("x >", "order >")
+        .replace(" y:", " select:")
+        .replace("[y", "[select")
+        .replace(", y", ", select")
+    )
+    definition = parse_definition(text)
+    leads = pd.DataFrame({"order": [0.2, 0.0], "select": [1.0, 0.1]})
+    with duckdb.connect() as connection:
+        connection.register("from", leads)
+        found = connection.execute(compile_sql(definition, table='"from"')).fetchall()
+    assert [row[-1] for row in found] == assign_classes(definition, leads).tolist() == ["hot", "cold"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    "table", ["", "x'y", "leads; DROP TABLE x", "leads--", "(SELECT 1)", "leads l", "a..b"]
+)
+def test_only_the_name_of_a_table_is_taken(table, dialect):
+    with pytest.raises(DefinitionError, match=r"table: expected a name such as leads or crm\.leads"):
+        compile_sql(parse_definition(BOUNDARY), dialect=dialect, table=table)
+
+
+def test_an_empty_column_is_refused():
+    with pytest.raises(DefinitionError, match="columns: expected names"):
+        compile_sql(parse_definition(BOUNDARY), columns=[""])

@@ -1,5 +1,7 @@
 """The linter."""
 
+import re
+import time
 from datetime import date
 from pathlib import Path
 
@@ -235,7 +237,7 @@ def test_each_rule_finds_its_case_with_line_and_fix(old, new, code, line, criter
     finding = findings[0]
     assert finding.line == line_of(text, line)
     assert finding.criterion == criterion
-    assert pytest.importorskip("re").search(message, finding.message), finding.message
+    assert re.search(message, finding.message), finding.message
     assert fix in finding.fix, finding.fix
 
 
@@ -410,3 +412,35 @@ def test_a_group_whose_criteria_contradict_each_other_only_together_is_reported(
     assert ("LD204", "hot") in {
         (item.code, item.criterion) for item in lint(worse.replace("title <= staff", "months > 7"))
     }
+
+
+def test_what_is_known_after_the_handoff_is_found_behind_points_and_ages():
+    text = """\
+name: t
+version: 1
+attributes:
+  visit_on: {type: date, known_at: after}
+  age: {type: integer, unit: days, age_of: visit_on, anchor: as_of}
+  demo: {type: boolean, known_at: after}
+points:
+  score: [{when: demo, points: 3}]
+classes:
+  - {name: hot, all_of: [score >= 3, age <= 10]}
+handoff: [hot]
+"""
+    findings = found(text, "LD401")
+    assert [(item.line, item.criterion) for item in findings] == [(8, "score.demo"), (10, "hot.age")]
+    assert "'visit_on' is known only after" in findings[1].message
+
+
+@pytest.mark.parametrize(("k", "count"), [(200, 400), (20, 40)])
+def test_a_definition_that_is_too_entangled_is_left_after_seconds(k, count):
+    text = "name: t\nversion: 1\nattributes:\n"
+    text += "".join(f"  b{i}: {{type: boolean}}\n" for i in range(count)) + "classes:\n"
+    for number in range(480 // count):
+        of = ", ".join(f"{'not ' if i * number % 3 == 1 else ''}b{i}" for i in range(count))
+        text += f"  - {{name: k{number}, at_least: {k}, of: [{of}]}}\n"
+    start = time.process_time()
+    codes = {item.code for item in lint(text + "handoff: [k0]\n")}
+    assert time.process_time() - start < 6
+    assert "LD306" in codes

@@ -283,3 +283,76 @@ def test_public_names_are_all_there():
         assert getattr(leadml.definitions, name).__doc__ or name.isupper()
     with pytest.raises(AttributeError, match="no attribute"):
         _ = leadml.definitions.nothing
+
+
+def _many(what, count):
+    lines = {
+        "attributes": "attributes:\n"
+        + "".join(f"  attribute_{i}: {{type: boolean}}\n" for i in range(count))
+        + "classes: [{name: hot, otherwise: true}]\n",
+        "classes": "classes:\n" + "".join(f"  - {{name: k{i}, otherwise: true}}\n" for i in range(count)),
+        "criteria": "attributes: {n: {type: integer, unit: p}}\nclasses:\n  - name: hot\n    all_of:\n"
+        + "".join(f"      - n >= {i}\n" for i in range(count)),
+        "levels": f"attributes: {{c: {{type: category, levels: [{', '.join(map(str, range(count)))}]}}}}\n"
+        "classes: [{name: hot, otherwise: true}]\n",
+    }
+    return f"name: t\nversion: 1\n{lines[what]}"
+
+
+@pytest.mark.parametrize(
+    ("what", "most"), [("attributes", 500), ("classes", 100), ("criteria", 500), ("levels", 1000)]
+)
+def test_what_nobody_wrote_by_hand_is_refused(what, most):
+    if what != "classes":
+        assert parse_definition(_many(what, most)) is not None
+    with pytest.raises(DefinitionError, match=rf"{most:,}|{most}"):
+        parse_definition(_many(what, most + 1))
+
+
+@pytest.mark.parametrize("criterion", ["n between 1{0}x", "n{0}x", "n >= 1{0}y", "n{0}or{0}missin"])
+def test_long_runs_of_spaces_are_read_once(criterion):
+    line = f"      - '{criterion.format(' ' * 1900)}'\n"
+    text = "name: t\nversion: 1\nattributes: {n: {type: integer, unit: p}}\nclasses:\n  - name: hot\n    all_of:\n"
+    start = time.process_time()
+    definition = parse_definition(text + line * 30)
+    assert time.process_time() - start < 1
+    assert not any(item.measurable for item in definition.criteria())
+
+
+def test_many_misspelt_names_are_read_in_a_second():
+    text = "name: t\nversion: 1\nattributes:\n"
+    text += "".join(f"  attribute_{i}: {{type: boolean}}\n" for i in range(500))
+    text += "classes:\n  - name: hot\n    all_of:\n"
+    text += "".join(f"      - atribute_{i} >= 3\n" for i in range(500))
+    start = time.process_time()
+    definition = parse_definition(text)
+    assert time.process_time() - start < 2
+    assert "Did you mean 'attribute_7'?" in definition.criterion("hot.atribute_7").fault.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  n:", "  lead_class:", r"4:3: .*'lead_class' is what leadml calls the result"),
+        ("  n:", f"  {'n' * 64}:", r"4:3: .*at most 63 characters, got 64"),
+        ("  n:", "  N: {type: boolean}\n  n:", r"5:3: 'N' and 'n' differ only in capital letters"),
+        ("  s:", "  N:", r"6:3: points.N: an attribute has this name already"),
+        ("name: t", "%YAML 1.3\n---\nname: t", r"<text>: a line that begins with `%`"),
+    ],
+)
+def test_names_that_sql_would_confuse_are_refused(old, new, message):
+    text = (
+        "name: t\nversion: 1\nattributes:\n  n: {type: integer, unit: p}\npoints:\n"
+        "  s: [{when: n is known, points: 1}]\nclasses: [{name: hot, otherwise: true}]\n"
+    )
+    assert parse_definition(text).points[0].name == "s"
+    with pytest.raises(DefinitionError, match=message):
+        parse_definition(text.replace(old, new, 1))
+
+
+def test_a_long_number_is_not_repeated_in_the_message():
+    text = "name: t\nversion: 1\nattributes: {n: {type: integer, unit: p}}\nclasses: [{name: hot, all_of: [n >= %s]}]\n"
+    fault = parse_definition(text % ("$" + "9" * 3_000)).criterion("hot.n").fault
+    assert len(fault.message + fault.fix) < 400
+    with pytest.raises(DefinitionError, match="at most 4,000"):
+        parse_definition(text % ("9" * 5_000))
