@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import zlib
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -21,6 +20,7 @@ from leadml.errors import InputMissingError, LeadsError
 from leadml.leads._cells import empty_series
 from leadml.leads._contract import ROLES, extra_sources
 from leadml.leads._csv import CsvReader, Reject
+from leadml.leads._history import change_notices, read_changes
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._read import (
     _assemble,
@@ -30,18 +30,23 @@ from leadml.leads._read import (
     _refuse_over_limit,
     _typed_values,
     _TypedTable,
+    change_counts,
     mark_rows,
+    refuse_over_limit,
+    set_back,
+    table_counts,
 )
 from leadml.leads._sources import (
     LINE,
+    UNREADABLE,
     RawTable,
     _downloaded,
     _opened,
     _positions,
-    _texts,
     is_database,
     read_header,
     read_table,
+    read_texts,
     resolve_place,
 )
 
@@ -55,6 +60,8 @@ if TYPE_CHECKING:
 
     from leadml.leads._chunks import LeadChunk
     from leadml.leads._contract import Column, Contract, Table
+    from leadml.leads._history import Changes
+    from leadml.leads._table import TableCount
 
 __all__ = ["LeadBatch", "LeadStream", "open_leads"]
 
@@ -123,6 +130,8 @@ class LeadStream:
     unlisted: dict[str, dict[str, int]] = field(default_factory=dict)
     _fates: dict[int, str] | None = None
     _found: list[tuple[int, str, tuple[object, ...]]] | None = None
+    _changes: tuple[Changes, ...] = ()
+    _set_back: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def watch_repeats(
         self, repeated: NDArray[np.uint64], found: list[tuple[int, str, tuple[object, ...]]]
@@ -130,20 +139,26 @@ class LeadStream:
         """Collect line, id and record of each row with one of these ids, instead of settling them."""
         self._repeated, self._found = repeated, found
 
-    def others(self) -> list[_TypedTable]:
-        """Return the joined tables, which are held whole."""
-        return list(self._others.values())
+    def other_counts(self) -> tuple[TableCount, ...]:
+        """Count the rows of the other tables, which are held whole."""
+        return (*table_counts(list(self._others.values())), *change_counts(self._changes))
 
     def other_rejects(self) -> list[tuple[str, list[Reject]]]:
-        """Return the quarantined rows of the joined tables."""
-        return [
+        """Return the quarantined rows of the other tables."""
+        joined = [
             (read.table.name, [*read.raw.rejects, *read.broken.values()]) for read in self._others.values()
         ]
+        return [*joined, *((each.table, each.rejects) for each in self._changes)]
 
     def notices(self) -> list[str]:
-        """Return what is worth knowing about the joined tables."""
+        """Return what is worth knowing about the other tables; all of it when every row was read."""
         joined = [note for read in self._others.values() for note in (*read.raw.notices, *read.notices)]
-        return [*self._left_out, *joined]
+        changed = [
+            note
+            for each in self._changes
+            for note in change_notices(each, self._set_back.get(each.table, {}))
+        ]
+        return [*self._left_out, *joined, *changed]
 
     def __iter__(self) -> Iterator[LeadBatch]:
         wanted, optional = _wanted(self.contract, self.table, self._optional_roles)
@@ -172,6 +187,12 @@ class LeadStream:
         reads = {self.table.name: read, **self._others}
         places, _ = _join(self.contract, reads, kept)
         frame, _ = _assemble(self.contract, reads, places, len(kept))
+        for each in self._changes:
+            frame, counts = set_back(self.contract, each, frame)
+            total = self._set_back.setdefault(each.table, {})
+            for name, (n_set, n_bad) in counts.items():
+                before = total.get(name, (0, 0))
+                total[name] = (before[0] + n_set, before[1] + n_bad)
         rejects = sorted([*raw.rejects, *read.broken.values()], key=lambda reject: reject.line)
         return LeadBatch(frame=frame, read=raw.n_read, duplicates=duplicates, rejects=tuple(rejects))
 
@@ -247,18 +268,31 @@ def open_leads(
     optional = frozenset({"handed_over"} if columns == "scored" else ())
     contract, left_out = _settled(contract, leads)
     used, table = _used_part(contract, roles)
-    others = {other.name: _read_other(used, other) for other in used.tables[1:]}
+    others = {other.name: _read_other(used, other) for other in used.tables[1:] if other.history is None}
+    changes = read_changes_of(used, need="all" if columns == "all" else "present")
     with _open_source(used, table, leads, batch_rows) as source:
         wanted, absent = _wanted(used, table, optional)
         with closing(source.blocks([name for name in wanted if name != LINE], absent)) as blocks:
             next(blocks, None)  # a header that does not fit is refused at once
         id_source = _id_column(used).source
         repeated = _repeated_ids(source, id_source) if id_source != LINE else np.empty(0, dtype=np.uint64)
-        paths = {other.name: used.folder / (other.path or "") for other in used.tables[1:]}
+        paths = {
+            other.name: used.folder / (other.path or "")
+            for other in used.tables[1:]
+            if other.name in others or other.name in {each.table for each in changes}
+        }
         if source.path is not None:
             paths = {table.name: source.path, **paths}
         yield LeadStream(
-            used, table, paths, source, others, repeated, _optional_roles=optional, _left_out=left_out
+            used,
+            table,
+            paths,
+            source,
+            others,
+            repeated,
+            _optional_roles=optional,
+            _left_out=left_out,
+            _changes=changes,
         )
 
 
@@ -281,7 +315,7 @@ def _used_part(contract: Contract, roles: frozenset[str]) -> tuple[Contract, Tab
     tables = tuple(
         table
         for table in contract.tables
-        if table is main or (table.name in needed and table.history is None)
+        if table is main or table.name in needed or table.history is not None
     )
     return dataclasses.replace(contract, columns=columns, tables=tables), main
 
@@ -295,6 +329,21 @@ def _read_other(contract: Contract, table: Table) -> _TypedTable:
     _drop_repeated_keys(read)
     _refuse_over_limit(contract, read, {table.name: read})
     return read
+
+
+def read_changes_of(contract: Contract, *, need: Literal["all", "present"]) -> tuple[Changes, ...]:
+    """Read the tables of changes; for scoring, those that are there."""
+    found = []
+    for table in contract.tables:
+        if table.history is None:
+            continue
+        place = resolve_place(contract, table)
+        if need == "present" and not isinstance(place, str) and not place.exists():
+            continue
+        changes = read_changes(contract, table, place)
+        refuse_over_limit(contract, changes.table, changes.rejects, changes.n_read)
+        found.append(changes)
+    return tuple(found)
 
 
 def _wanted(contract: Contract, table: Table, optional_roles: frozenset[str]) -> tuple[list[str], list[str]]:
@@ -370,9 +419,15 @@ class _FileSource:
         read = self._parquet if self.table.format == "parquet" else self._csv
         try:
             yield from read(list(wanted), frozenset(optional))
+        except UNREADABLE as error:
+            raise LeadsError(
+                f"{self.path}: table {self.table.name!r}: the compressed file is damaged."
+            ) from error
         except OSError as error:
             if isinstance(error, InputMissingError):
                 raise
+            if error.errno is None:
+                raise LeadsError(f"{self.path}: table {self.table.name!r}: the file is damaged.") from error
             reason = (error.strerror or type(error).__name__).lower()
             raise InputMissingError(
                 f"{self.path}: cannot read table {self.table.name!r}: {reason}."
@@ -401,10 +456,6 @@ class _FileSource:
                 if isinstance(error, LeadsError):
                     raise
                 raise LeadsError(f"{self.path}: table {table.name!r}: {error}") from error
-            except (EOFError, zlib.error) as error:
-                raise LeadsError(
-                    f"{self.path}: table {table.name!r}: the compressed file is damaged."
-                ) from error
 
     def _opened(self) -> AbstractContextManager[BinaryIO]:
         if self.chunk is None or self.chunk.stop < 0:
@@ -459,7 +510,7 @@ def typed_block(batch: Any, names: Sequence[str], *, first: int, absent: tuple[s
     columns: dict[str, Any] = {}
     formats: dict[str, tuple[str, ...]] = {}
     for name in names:
-        columns[name], form = _texts(batch.column(name))
+        columns[name], form = read_texts(batch.column(name), f"column {name!r}")
         if form:
             formats[name] = form
     lines = np.arange(first, first + batch.num_rows, dtype=np.int64)

@@ -32,6 +32,7 @@ _SYMBOLS = {
     "INR": ("₹",),
     "CHF": ("Fr.", "SFr."),
 }
+_PERCENT = frozenset({"%", "percent", "per cent", "percentage", "pct"})
 _EXACT = 2**63 - 1
 Bad = str
 
@@ -221,6 +222,8 @@ def _number(text: str, column: Column) -> Decimal | Bad:
     if not signed and not negative:
         text, signed = _without_sign(text)
     negative ^= signed == "-"
+    if text.endswith("%") and (column.unit or "").strip().lower() in _PERCENT:
+        text = text[:-1].rstrip()
     factor = Decimal(1)
     for suffix, multiplier in column.suffixes:
         if text.endswith(suffix):

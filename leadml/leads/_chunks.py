@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._batches import LeadStream
     from leadml.leads._contract import Contract, Table
+    from leadml.leads._history import Changes
     from leadml.leads._read import _TypedTable
 
 __all__ = [
@@ -174,6 +175,7 @@ def open_chunk(
         nothing,
         _optional_roles=optional,
         _fates=fates or {},
+        _changes=_changes(used),
     )
 
 
@@ -220,7 +222,13 @@ def _source(table: Table, chunk: LeadChunk, batch_rows: int) -> _batches._FileSo
 
 @lru_cache(maxsize=2)
 def _others(contract: Contract) -> tuple[tuple[str, _TypedTable], ...]:
-    return tuple((other.name, _batches._read_other(contract, other)) for other in contract.tables[1:])  # noqa: SLF001
+    joined = [other for other in contract.tables[1:] if other.history is None]
+    return tuple((other.name, _batches._read_other(contract, other)) for other in joined)  # noqa: SLF001
+
+
+@lru_cache(maxsize=2)
+def _changes(contract: Contract) -> tuple[Changes, ...]:
+    return _batches.read_changes_of(contract, need="present")
 
 
 # -- parts of a file -----------------------------------------------------------------------------------------

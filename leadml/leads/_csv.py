@@ -177,7 +177,7 @@ class CsvReader:
     def _fast(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
         """Split a batch in which nothing can be quoted or damaged; None if that is not sure."""
         text = batch.text
-        if text is None or self._pending_blank or (self._quote and self._quote in text) or "\0" in text:
+        if text is None or self._pending_blank or (self._quote and self._quote in text) or _odd(text):
             return None
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
@@ -193,7 +193,7 @@ class CsvReader:
     def _fast_quoted(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
         """Read a batch of whole, undamaged lines with quotes; None if one line is not that."""
         text = batch.text
-        if text is None or self._grammar is None or self._pending_blank or "\0" in text:
+        if text is None or self._grammar is None or self._pending_blank or _odd(text):
             return None
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
@@ -214,6 +214,10 @@ class CsvReader:
 
     def _is_header(self, fields: list[str]) -> bool:
         return [name.strip("\ufeff ") for name in fields] == self._header_texts
+
+    def _opens_like_header(self, text: str) -> bool:
+        fields = self._grammar.fields(text[1:].rstrip("\r")) if self._grammar is not None else None
+        return self._is_header(fields or text[1:].rstrip("\r").split(self._delimiter))
 
     def _remember_shapes(self, rows: list[list[str]]) -> None:
         """Remember what the first field of a row looks like: it tells rows from lines of a text."""
@@ -262,6 +266,8 @@ class CsvReader:
             return None, "encoding"
         if "\0" in text:
             return None, "nul"
+        if text.startswith("\ufeff") and self._header_texts:
+            return None, "repeated_header" if self._opens_like_header(text) else "byte_order_mark"
         text = text.removesuffix("\r")
         if self._grammar is None or self._quote not in text:
             return (None, "line_break") if "\r" in text else (text.split(self._delimiter), None)
@@ -326,6 +332,7 @@ class _Grammar:
         self._complete = re.compile(rf"{whole}(?:{d}{whole})*+", re.DOTALL)
         self._open = re.compile(rf"(?:{whole}{d})*+{q}{inside}", re.DOTALL)
         self._tail = re.compile(rf"{inside}{q}", re.DOTALL)
+        self._field = re.compile(rf"(?:{q}({inside}){q}|([^{q}{d}\r\n]*+)){d}", re.DOTALL)
         self._delimiter, self._quote = delimiter, quote
 
     def state(self, text: str) -> str:
@@ -354,6 +361,8 @@ class _Grammar:
             return None
 
     def fields(self, text: str) -> list[str] | None:
+        if len(text) > csv.field_size_limit():
+            return self._long_fields(text)
         lines = text.split("\n")
         whole = [line + "\n" for line in lines[:-1]] + [lines[-1]]
         try:
@@ -366,6 +375,16 @@ class _Grammar:
             return None
         return rows[0] if len(rows) == 1 else None
 
+    def _long_fields(self, text: str) -> list[str] | None:
+        """Return the fields of a record that the csv module would refuse for its length alone."""
+        if not self._complete.fullmatch(text):
+            return None
+        doubled = self._quote * 2
+        return [
+            bare if quoted is None else quoted.replace(doubled, self._quote)
+            for quoted, bare in (each.groups() for each in self._field.finditer(text + self._delimiter))
+        ]
+
 
 class _Batch(NamedTuple):
     start: int
@@ -377,6 +396,11 @@ class _Batch(NamedTuple):
         if self.text is None:
             return list(self.raw)
         return [_Line(self.start + offset, line) for offset, line in enumerate(self.text.split("\n"))]
+
+
+def _odd(text: str) -> bool:
+    """Say whether a text holds what no undamaged line holds."""
+    return "\0" in text or "\ufeff" in text
 
 
 def _decoded(number: int, raw: bytes, encoding: str, *, single: bool) -> _Line:

@@ -29,6 +29,7 @@ _MONTHS = [
     "december",
 ]
 _ZONE = r"(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d)"
+_FARTHEST_OFFSET = timedelta(hours=14)
 _SHORTHANDS = {"%T": "%H:%M:%S", "%D": "%m/%d/%y", "%F": "%Y-%m-%d", "%R": "%H:%M", "%e": "%d"}
 
 
@@ -68,8 +69,11 @@ def to_utc(value: datetime, zone: str) -> datetime | str:
     if value.tzinfo is not None:
         return value
     place = ZoneInfo(zone)
-    first = value.replace(tzinfo=place).astimezone(UTC)
-    second = value.replace(tzinfo=place, fold=1).astimezone(UTC)
+    try:
+        first = value.replace(tzinfo=place).astimezone(UTC)
+        second = value.replace(tzinfo=place, fold=1).astimezone(UTC)
+    except OverflowError:
+        return "date_value"
     return first if first == second else "date_zone"
 
 
@@ -173,7 +177,7 @@ def _assemble(parts: dict[str, str | None]) -> datetime | None:
     except ValueError:
         return None
     zone = given.get("z")
-    return value if zone is None else value.replace(tzinfo=_zone(zone)).astimezone(UTC)
+    return value if zone is None else _instant(value, zone)
 
 
 def _year(given: dict[str, str]) -> int:
@@ -200,9 +204,16 @@ def _hour(given: dict[str, str]) -> int:
     return hour % 12 + (12 if afternoon else 0)
 
 
-def _zone(text: str) -> timezone:
-    if text.upper() in {"Z", "UTC", "GMT"}:
-        return UTC
-    digits = text[1:].replace(":", "")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    return timezone(-offset if text[0] == "-" else offset)
+def _instant(value: datetime, zone: str) -> datetime | None:
+    """Read a local time with its offset as UTC; None if nowhere on earth has such an offset."""
+    if zone.upper() in {"Z", "UTC", "GMT"}:
+        return value.replace(tzinfo=UTC)
+    digits = zone[1:].replace(":", "")
+    minutes = int(digits[2:])
+    offset = timedelta(hours=int(digits[:2]), minutes=minutes)
+    if minutes > 59 or offset > _FARTHEST_OFFSET:
+        return None
+    try:
+        return value.replace(tzinfo=timezone(-offset if zone[0] == "-" else offset)).astimezone(UTC)
+    except OverflowError:
+        return None

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from leadml.leads._cells import type_column
+from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import parse_date
 from leadml.leads._sources import ISO_FORMATS, ISO_ZONE_FORMATS, read_table
 
@@ -17,25 +18,62 @@ if TYPE_CHECKING:
 
     from leadml.leads._contract import Contract, Table
 
-__all__ = ["values_at_handoff"]
+__all__ = ["Changes", "change_notices", "read_changes", "values_at_handoff"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """The first change of one field of one lead after its handoff."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a table of changes says.
 
-    at: pd.Timestamp
-    old: str | None
+    Attributes
+    ----------
+    table : str
+        Its name.
+    by_lead : dict of str to list of (str, Timestamp, str or None)
+        For each lead the attribute that changed, when, and its value before.
+    n_read : int
+        Rows of the table.
+    rejects : list of Reject
+        Rows that could not be read: damaged, or without a time in the declared format.
+    """
+
+    table: str
+    by_lead: dict[str, list[tuple[str, pd.Timestamp, str | None]]]
+    n_read: int
+    rejects: list[Reject]
+
+
+def read_changes(contract: Contract, table: Table, place: Path | str) -> Changes:
+    """Read a table of changes, as far as it is about attributes of the first table."""
+    history = table.history
+    if history is None:  # pragma: no cover - only called for tables of changes
+        return Changes(table=table.name, by_lead={}, n_read=0, rejects=[])
+    raw = read_table(table, place, wanted=[history.lead, history.field, history.old, history.at])
+    formats = raw.formats.get(history.at, ()) or (*history.format, *ISO_FORMATS, *ISO_ZONE_FORMATS)
+    by_source = {
+        column.source: column.name
+        for column in contract.columns
+        if column.role == "attribute" and column.table == contract.tables[0].name
+    }
+    by_lead: dict[str, list[tuple[str, pd.Timestamp, str | None]]] = {}
+    rejects = list(raw.rejects)
+    columns = (raw.columns[name] for name in (history.lead, history.field, history.old, history.at))
+    for line, lead, field, old, at in zip(raw.lines.tolist(), *columns, strict=True):
+        name = by_source.get(str(field))
+        if name is None:
+            continue
+        moment = parse_date(str(at).strip(), formats)
+        if isinstance(moment, str):
+            rejects.append(Reject(line, history.at, moment, "" if at is None else mask(str(at))))
+            continue
+        change = (name, pd.Timestamp(moment.replace(tzinfo=None)), None if old is None else str(old))
+        by_lead.setdefault(str(lead), []).append(change)
+    return Changes(table=table.name, by_lead=by_lead, n_read=raw.n_read, rejects=rejects)
 
 
 def values_at_handoff(
-    contract: Contract,
-    table: Table,
-    place: Path | str,
-    *,
-    frame: pd.DataFrame,
-    start: pd.Series[Any],
-) -> tuple[pd.DataFrame, list[str]]:
+    contract: Contract, changes: Changes, *, frame: pd.DataFrame, start: pd.Series[Any]
+) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:
     """Return the leads with each attribute as it was at the handoff.
 
     An export holds the latest values. The value at the handoff is the old value of the first change after it;
@@ -45,10 +83,8 @@ def values_at_handoff(
     ----------
     contract : Contract
         Its first table's columns are what the changes are about.
-    table : Table
-        With `Table.history`: the columns that hold the lead, the field, the old value and the time.
-    place : Path or str
-        Where the table of changes lies.
+    changes : Changes
+        From `read_changes`.
     frame : DataFrame
         The leads as they are now.
     start : Series
@@ -56,17 +92,19 @@ def values_at_handoff(
 
     Returns
     -------
-    (DataFrame, list of str)
-        A new frame, and notices: how many values were set back, and changes that could not be read.
+    (DataFrame, dict of str to (int, int))
+        A new frame; for each attribute how many values were set back, and how many of them break the contract
+        (they are missing now).
     """
-    changes, notices = _first_changes(contract, table, place, frame, start)
+    first = _first_changes(contract, changes, frame, start)
     set_back = frame.copy()
+    counts: dict[str, tuple[int, int]] = {}
     for column in contract.columns:
-        found = changes.get(column.name)
+        found = first.get(column.name)
         if not found:
             continue
         rows = np.array(sorted(found), dtype=np.int64)
-        typed = type_column(column, [found[row].old for row in rows.tolist()])
+        typed = type_column(column, [found[row][1] for row in rows.tolist()])
         series = set_back[column.name]
         if isinstance(series.dtype, pd.CategoricalDtype):
             known = [level for level in typed.series.cat.categories if level not in series.cat.categories]
@@ -77,49 +115,39 @@ def values_at_handoff(
         series = series.copy()
         series.iloc[rows] = values
         set_back[column.name] = series
-        notices.append(f"{column.name}: {len(rows):,} leads had another value at the handoff; it is used.")
-        if typed.bad:
-            notices.append(
-                f"{column.name}: {len(typed.bad):,} old values break the contract; taken as missing."
-            )
-    return set_back, notices
+        counts[column.name] = (len(rows), len(typed.bad))
+    return set_back, counts
+
+
+def change_notices(changes: Changes, counts: dict[str, tuple[int, int]]) -> list[str]:
+    """Say how many values were set back, and what could not be read."""
+    notices = []
+    if changes.rejects:
+        notices.append(f"{changes.table}: {len(changes.rejects):,} changes could not be read.")
+    for name, (n_set, n_bad) in counts.items():
+        notices.append(f"{name}: {n_set:,} leads had another value at the handoff; it is used.")
+        if n_bad:
+            notices.append(f"{name}: {n_bad:,} old values break the contract; taken as missing.")
+    return notices
 
 
 def _first_changes(
-    contract: Contract, table: Table, place: Path | str, frame: pd.DataFrame, start: pd.Series[Any]
-) -> tuple[dict[str, dict[int, _Change]], list[str]]:
-    history = table.history
+    contract: Contract, changes: Changes, frame: pd.DataFrame, start: pd.Series[Any]
+) -> dict[str, dict[int, tuple[pd.Timestamp, str | None]]]:
+    """Return for each attribute and row the first change after the handoff: when, and the value before."""
     ids = contract.column_by_role("id")
-    if history is None or ids is None:
-        return {}, []
-    raw = read_table(table, place, wanted=[history.lead, history.field, history.old, history.at])
-    formats = raw.formats.get(history.at, ()) or (*history.format, *ISO_FORMATS, *ISO_ZONE_FORMATS)
-    by_source = {
-        column.source: column
-        for column in contract.columns
-        if column.role == "attribute" and column.table == contract.tables[0].name
-    }
-    row_of = {str(lead): row for row, lead in enumerate(frame[ids.name])}
+    if ids is None:  # pragma: no cover - a contract without one is refused
+        return {}
     begin = start.to_numpy(dtype="datetime64[us]")
-    found: dict[str, dict[int, _Change]] = {}
-    n_unread = 0
-    columns = (raw.columns[name] for name in (history.lead, history.field, history.old, history.at))
-    for lead, field, old, at in zip(*columns, strict=True):
-        column, row = by_source.get(str(field)), row_of.get(str(lead))
-        if column is None or row is None:
-            continue
-        moment = parse_date(str(at).strip(), formats)
-        if isinstance(moment, str):
-            n_unread += 1
-            continue
-        stamp = pd.Timestamp(moment.replace(tzinfo=None))
-        if np.isnat(begin[row]) or stamp <= _end_of_handoff(begin[row]):
-            continue
-        before = found.setdefault(column.name, {}).get(row)
-        if before is None or stamp < before.at:
-            found[column.name][row] = _Change(stamp, None if old is None else str(old))
-    lost = n_unread + len(raw.rejects)
-    return found, [f"{table.name}: {lost:,} changes could not be read."] if lost else []
+    found: dict[str, dict[int, tuple[pd.Timestamp, str | None]]] = {}
+    for row, lead in enumerate(frame[ids.name]):
+        for name, moment, old in changes.by_lead.get(str(lead), ()):
+            if np.isnat(begin[row]) or moment <= _end_of_handoff(begin[row]):
+                continue
+            before = found.setdefault(name, {}).get(row)
+            if before is None or moment < before[0]:
+                found[name][row] = (moment, old)
+    return found
 
 
 def _end_of_handoff(begin: Any) -> pd.Timestamp:

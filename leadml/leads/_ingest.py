@@ -19,7 +19,6 @@ from leadml.leads._read import (
     known_instants,
     over_limit_error,
     quarantine_frame,
-    table_counts,
     unlisted_notices,
 )
 from leadml.leads._table import Manifest, quarantine_entries
@@ -149,7 +148,7 @@ def ingest_leads(
             duplicates=tally.duplicates,
             notices=tuple(notices),
             data_sha256=_digest(contract, leads),
-            other_tables=table_counts(stream.others()),
+            other_tables=stream.other_counts(),
         ),
         quarantine=listed,
         as_of=day,

@@ -20,22 +20,28 @@ from leadml.leads._clock import start_of_frame
 from leadml.leads._contract import extra_sources
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import has_zone
-from leadml.leads._history import values_at_handoff
+from leadml.leads._history import change_notices, read_changes, values_at_handoff
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._sources import read_header, read_table, resolve_place
 from leadml.leads._table import LeadTable, Manifest, TableCount
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from leadml.leads._contract import Column, Contract, Table
+    from leadml.leads._history import Changes
     from leadml.leads._sources import RawTable
 
 __all__ = [
+    "change_counts",
     "day_of_export",
     "family_series",
     "known_instants",
     "over_limit_error",
     "quarantine_frame",
     "read_leads",
+    "refuse_over_limit",
+    "set_back",
     "table_counts",
     "unlisted_notices",
 ]
@@ -121,8 +127,11 @@ def read_leads(
     kept = np.flatnonzero(main.keep)
     places, join_notices = _join(contract, reads, kept)
     frame, notices = _assemble(contract, reads, places, len(kept))
-    frame, changed = _set_back(contract, paths, frame)
-    notices += changed
+    changes = [read_changes(contract, table, paths[table.name]) for table in _history_tables(contract, paths)]
+    for each in changes:
+        refuse_over_limit(contract, each.table, each.rejects, each.n_read)
+        frame, counts = set_back(contract, each, frame)
+        notices += change_notices(each, counts)
     unlisted = {name: words for read in reads.values() for name, words in read.unlisted.items()}
     notices = [
         *left_out,
@@ -139,13 +148,13 @@ def read_leads(
         duplicates=main.n_duplicates,
         notices=(*notices, *([day_notice] if day_notice else [])),
         data_sha256=_data_digest(paths, reads),
-        other_tables=table_counts(others),
+        other_tables=(*table_counts(others), *change_counts(changes)),
     )
     return LeadTable(
         frame=frame,
         contract=contract,
         manifest=manifest,
-        quarantine=quarantine_frame(_rejects(reads)),
+        quarantine=quarantine_frame([*_rejects(reads), *((each.table, each.rejects) for each in changes)]),
         as_of=day,
         lines=main.raw.lines[kept],
     )
@@ -387,6 +396,14 @@ def _refuse_over_limit(contract: Contract, read: _TypedTable, reads: dict[str, _
     raise error
 
 
+def refuse_over_limit(contract: Contract, table: str, rejects: list[Reject], total: int) -> None:
+    """Refuse a table of which more rows are damaged than the contract allows."""
+    if total and len(rejects) > contract.quarantine_limit * total:
+        error = over_limit_error(contract, table, rejects, total)
+        error.quarantine = quarantine_frame([(table, rejects)])
+        raise error
+
+
 def over_limit_error(contract: Contract, table: str, rejects: list[Reject], total: int) -> QuarantineError:
     """Say which rules too many rows break."""
     counts: dict[tuple[str, str], int] = {}
@@ -550,18 +567,32 @@ def day_of_export(counts: dict[int, int]) -> tuple[dt.date, str | None]:
     )
 
 
-def _set_back(
-    contract: Contract, paths: dict[str, Path | str], frame: pd.DataFrame
-) -> tuple[pd.DataFrame, list[str]]:
-    """Take the attributes as they were at the handoff where a table of changes is there."""
-    notices: list[str] = []
-    for table in contract.tables:
-        start = start_of_frame(contract, frame)
-        if table.history is None or table.name not in paths or start.dtype.kind != "M":
-            continue
-        frame, said = values_at_handoff(contract, table, paths[table.name], frame=frame, start=start)
-        notices += said
-    return frame, notices
+def _history_tables(contract: Contract, paths: dict[str, Path | str]) -> list[Table]:
+    return [table for table in contract.tables if table.history is not None and table.name in paths]
+
+
+def set_back(
+    contract: Contract, changes: Changes, frame: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:
+    """Take the attributes as they were at the handoff; count what was set back and what was unreadable."""
+    start = start_of_frame(contract, frame)
+    if start.dtype.kind != "M":
+        return frame, {}
+    return values_at_handoff(contract, changes, frame=frame, start=start)
+
+
+def change_counts(changes: Sequence[Changes]) -> tuple[TableCount, ...]:
+    """Count the rows of tables of changes."""
+    return tuple(
+        TableCount(
+            table=each.table,
+            read=each.n_read,
+            kept=each.n_read - len(each.rejects),
+            quarantined=len(each.rejects),
+            duplicates=0,
+        )
+        for each in changes
+    )
 
 
 def quarantine_frame(tables: list[tuple[str, list[Reject]]]) -> pd.DataFrame:

@@ -31,6 +31,7 @@ __all__ = ["RawTable", "is_database", "read_header", "read_table", "resolve_plac
 
 LINE = "#line"  # `from: leads.#line`: the line itself names a lead in an export without ids
 _SQL = re.compile(r"(sqlite|postgres|mysql|mariadb|mssql|oracle|snowflake|bigquery|duckdb)[a-z0-9+]*://")
+UNREADABLE = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError)
 ISO_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f",)
 ISO_ZONE_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f%z",)
 
@@ -164,7 +165,7 @@ def _file_header(table: Table, path: Path) -> list[str]:
                     stream, delimiter=table.delimiter, quote=table.quote, encoding=table.encoding
                 )
                 return list(reader.header)
-        except (OSError, ValueError, EOFError, zlib.error):
+        except (OSError, ValueError, *UNREADABLE):
             return []  # reading it will say what is wrong
 
     def find(header: list[str]) -> dict[str, int]:
@@ -196,11 +197,13 @@ def _read_file(table: Table, path: Path, wanted: list[str], optional: frozenset[
             return _read_duckdb(table, path, wanted, optional)
         with _opened(path) as stream:
             return _read_csv(table, path, stream, wanted, optional)
-    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+    except UNREADABLE as error:
         raise LeadsError(f"{path}: table {table.name!r}: the compressed file is damaged.") from error
     except OSError as error:
         if isinstance(error, InputMissingError):
             raise
+        if error.errno is None:
+            raise LeadsError(f"{path}: table {table.name!r}: the file is damaged.") from error
         reason = (error.strerror or type(error).__name__).lower()
         raise InputMissingError(f"{path}: cannot read table {table.name!r}: {reason}.") from error
 
@@ -218,6 +221,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
                 names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
                 if len(names) != 1:
                     raise LeadsError(f"{path}: the archive holds {len(names)} files; expected one.")
+                if archive.getinfo(names[0]).flag_bits & 1:
+                    raise LeadsError(f"{path}: the archive is encrypted; unpack it first.")
                 with archive.open(names[0]) as member:
                     yield member  # type: ignore[misc]
         else:
@@ -390,7 +395,7 @@ def _from_arrow(table: Table, path: Path, data: Any, wanted: list[str], optional
     columns = {}
     formats: dict[str, tuple[str, ...]] = {}
     for name in positions:
-        columns[name], form = _texts(data.column(name))
+        columns[name], form = read_texts(data.column(name), f"{path}: table {table.name!r}: column {name!r}")
         if form:
             formats[name] = form
     return RawTable(
@@ -399,6 +404,23 @@ def _from_arrow(table: Table, path: Path, data: Any, wanted: list[str], optional
         formats=formats,
         absent=absent,
     )
+
+
+def read_texts(column: Any, where: str) -> tuple[np.ndarray[Any, np.dtype[np.object_]], tuple[str, ...]]:
+    """Write the typed values of a column as texts, or refuse what no text stands for."""
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_nested(kind):
+        raise LeadsError(f"{where} holds {kind}, not one value per lead. Write one column per value.")
+    try:
+        return _texts(column)
+    except UnicodeDecodeError:
+        raise LeadsError(
+            f"{where} holds bytes that are not text. Leave it out or write it as text."
+        ) from None
+    except (OverflowError, ValueError, pa.ArrowException):
+        raise LeadsError(f"{where} holds dates outside the years 1 to 9999.") from None
 
 
 def _texts(column: Any) -> tuple[np.ndarray[Any, np.dtype[np.object_]], tuple[str, ...]]:
@@ -417,6 +439,8 @@ def _texts(column: Any) -> tuple[np.ndarray[Any, np.dtype[np.object_]], tuple[st
         form = ISO_ZONE_FORMATS if zoned else ISO_FORMATS
     elif pa.types.is_floating(kind):
         values = _float_texts(column.to_pylist())
+    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        values = [None if value is None else value.decode("utf-8") for value in column.to_pylist()]
     elif pa.types.is_boolean(kind):
         values = [None if value is None else ("true" if value else "false") for value in column.to_pylist()]
     else:

@@ -1,14 +1,15 @@
 import pandas as pd
 import pytest
 
-from leadml.errors import ContractError
-from leadml.leads import audit_leads, parse_contract, read_leads
+from leadml.errors import ContractError, InputMissingError, QuarantineError
+from leadml.leads import _batches, audit_leads, ingest_leads, open_leads, parse_contract, read_leads
 
 CONTRACT = """
 name: changes
 tables:
   leads: {path: leads.csv}
   changes: {path: changes.csv, history: {lead: LeadId, field: Field, old: OldValue, at: CreatedDate, format: "%Y-%m-%d %H:%M"}}
+quarantine_limit: 20%
 columns:
   lead_id: {from: leads.Id, role: id}
   created_on: {from: leads.Created, role: created, type: date}
@@ -71,3 +72,40 @@ def test_a_table_of_changes_says_where_it_says_what(read):
         read(CONTRACT.replace("old: OldValue, ", ""))
     with pytest.raises(ContractError, match="the first table holds the leads"):
         read(CONTRACT.replace("history: {", "join: {leads.Id: LeadId}, history: {"))
+
+
+def test_batches_take_attributes_as_they_were_at_the_handoff_too(read, tmp_path, monkeypatch):
+    table = read()
+    contract = parse_contract(CONTRACT, folder=tmp_path)
+    report = ingest_leads(contract, output=tmp_path / "out.parquet")
+    back = pd.read_parquet(tmp_path / "out.parquet")
+    assert back["rating"].astype(object).fillna("").tolist() == ["Warm", "Hot", "", "New level"]
+    assert back["employees"].fillna(0).tolist() == table.frame["employees"].fillna(0).tolist()
+    assert report.to_dict() == table.to_dict()
+    assert report.manifest == table.manifest
+    monkeypatch.setattr(_batches, "BATCH_ROWS", 1)
+    with open_leads(contract) as stream:
+        scored = pd.concat([batch.frame for batch in stream], ignore_index=True)
+    assert scored["employees"].fillna(0).tolist() == table.frame["employees"].fillna(0).tolist()
+
+
+def test_a_change_without_a_time_is_quarantined_and_too_many_are_refused(read):
+    table = read()
+    assert table.to_dict()["quarantine"] == [
+        {"table": "changes", "line": 12, "column": "CreatedDate", "rule": "date_format"}
+    ]
+    assert [(each.table, each.read, each.quarantined) for each in table.manifest.other_tables] == [
+        ("changes", 11, 1)
+    ]
+    with pytest.raises(QuarantineError, match="table 'changes': 1 of 11 rows"):
+        read(CONTRACT.replace("20%", "5%"))
+
+
+def test_leads_can_be_scored_where_the_table_of_changes_is_not_there(read, tmp_path):
+    read()
+    (tmp_path / "changes.csv").unlink()
+    contract = parse_contract(CONTRACT, folder=tmp_path)
+    with open_leads(contract) as stream:
+        assert sum(len(batch.frame) for batch in stream) == 4
+    with pytest.raises(InputMissingError, match=r"changes\.csv"):
+        ingest_leads(contract, output=tmp_path / "out.parquet")
