@@ -73,7 +73,7 @@ def _describe(report: LintReport, path: Path) -> str:
         lines.append(f"{path}:{finding.line}: {finding.severity} {finding.code}: {finding.message}")
         if finding.fix:
             lines.append(f"    fix: {finding.fix}")
-        if finding.witness:
+        if finding.witness and finding.witness[1:] not in finding.message:
             lines.append(f"    for example: {finding.witness}")
     counts = {kind: sum(f.severity == kind for f in report.findings) for kind in ("error", "warning", "note")}
     said = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count)

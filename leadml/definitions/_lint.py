@@ -31,6 +31,7 @@ __all__ = ["lint_definition"]
 
 _SIDES = ("marketing", "sales")
 _NOBODY = frozenset({"", "-", "?", "tbd", "tba", "n/a", "na", "none", "nobody", "todo", "open"})
+_UNITS = {"budget": "EUR", "size": "people", "interest": "views"}
 _WINDOW = re.compile(r"(?:^|_)(?:last_?)?\d+_?(?:d|days?|w|weeks?|m|months?)(?:_|$)")
 _SAME = {
     "number": {"number", "integer"},
@@ -257,7 +258,8 @@ def _lint_attributes(linter: _Linter) -> None:
             linter.add("LD107", f"{name!r} is declared but nothing depends on it.", fix, **place)
             continue
         if attribute.is_numeric and not (attribute.unit or "").strip():
-            fix = f"Add a unit, for example `{name}: {{type: {attribute.type}, unit: months}}`."
+            unit = _UNITS.get(attribute.dimension or "", "months")
+            fix = f"Add a unit, for example `{name}: {{type: {attribute.type}, unit: {unit}}}`."
             linter.add("LD105", f"{name!r} is a number without a unit.", fix, **place)
         if (attribute.window or attribute.age_of) and not attribute.anchor:
             what = (
@@ -432,7 +434,9 @@ def _add_redundant(linter: _Linter, lead_class: LeadClass, criterion: Criterion,
         left, right = (other, criterion) if found == TRUE else (criterion, other)
         pair = conjunction(linter.space.formula(left), negation(linter.space.formula(right)))
         if linter.never(pair, "", criterion.line):
+            same = format_criterion(left) == format_criterion(right)
             because = f": `{format_criterion(left)}` implies `{format_criterion(right)}`"
+            because = f": it stands in line {other.line} too" if same else because
             break
     linter.at(
         "LD203",
@@ -597,6 +601,7 @@ def _lint_unasked(linter: _Linter, lead_class: LeadClass, rule: Group) -> None:
     """Name the attributes whose absence alone keeps a lead out and that nobody asks for."""
     space = linter.space
     attributes = linter.definition.typed_attributes()
+    impossible = {item.criterion for item in linter.findings if item.code in {"LD103", "LD201"}}
     unasked: list[str] = []
     witness: dict[str, Value | None] | None = None
     for name in dict.fromkeys(item.attribute for item in lead_class.criteria() if item.measurable):
@@ -604,6 +609,8 @@ def _lint_unasked(linter: _Linter, lead_class: LeadClass, rule: Group) -> None:
         if attribute.asked or attribute.name in space.scores:
             continue
         tests = [item for item in lead_class.criteria() if item.attribute == name]
+        if any(item.address in impossible for item in tests):  # no answer would help
+            continue
         unknown = space.formula(
             Criterion(address="", attribute=name, operator="is missing", text=f"{name} is missing")
         )

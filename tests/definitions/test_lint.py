@@ -444,3 +444,17 @@ def test_a_definition_that_is_too_entangled_is_left_after_seconds(k, count):
     codes = {item.code for item in lint(text + "handoff: [k0]\n")}
     assert time.process_time() - start < 6
     assert "LD306" in codes
+
+
+def test_an_impossible_criterion_is_not_blamed_on_a_missing_answer():
+    text = TEXT.replace("employees >= 100", "employees > 1000000").replace(
+        ", asked: When will you decide?", ""
+    )
+    assert found(text, "LD201")
+    assert not any("employees" in item.message for item in found(text, "LD402"))
+
+
+def test_a_criterion_that_stands_there_twice_is_said_so():
+    text = TEXT.replace("- demo\n", "- months <= 6\n", 1)
+    line = line_of(text, "months <= 6")
+    assert f"it stands in line {line} too" in found(text, "LD203")[0].message
