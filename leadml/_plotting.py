@@ -268,6 +268,9 @@ def plot_series(frame: pd.DataFrame, ax: Axes | None = None, *, ylabel: str = ""
     return ax
 
 
+_SKEWED = 10  # the largest value over the middle one from which on the axis is logarithmic
+
+
 def plot_dependence(
     frame: pd.DataFrame,
     ax: Axes | None = None,
@@ -303,6 +306,9 @@ def plot_dependence(
     ax.plot(places, part["mean_shap"], "o" if levels else "-o", color=BLUE, markersize=4.5)
     if levels:
         ax.set_xticks(places, [_label(label) for label in part["label"]])
+    elif min(places) >= 0 and max(places) > _SKEWED * sorted(places)[len(places) // 2]:
+        ax.set_xscale("symlog", linthresh=min([place for place in places if place > 0], default=1.0))
+        ax.xaxis.set_major_formatter("{x:,g}")
     for (name, at), style in zip(marks, ("-", "--", "-."), strict=False):
         ax.axvline(at, color=ORANGE, linewidth=1.4, linestyle=style, label=_label(name))
     _finish(ax, xlabel=xlabel, ylabel="change of the log-odds (not a cause)", grid="y")

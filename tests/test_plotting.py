@@ -12,6 +12,7 @@ from leadml import _plotting
 from leadml._plotting import (
     draw_svg,
     plot_bars,
+    plot_dependence,
     plot_profile,
     plot_quadrant,
     plot_ranges,
@@ -179,3 +180,36 @@ def test_every_colour_has_a_style_variable():
         value for name, value in vars(_plotting).items() if name.isupper() and str(value).startswith("#")
     }
     assert colours == set(_plotting._VARIABLES)
+
+
+def dependence(ends):
+    rows = [(f"{low:g}", low, high, i - 1.0) for i, (low, high) in enumerate(ends)]
+    frame = pd.DataFrame(rows, columns=["label", "low", "high", "mean_shap"])
+    return frame.assign(ci_low=frame["mean_shap"] - 0.1, ci_high=frame["mean_shap"] + 0.1)
+
+
+def test_dependence_marks_at_most_three_written_thresholds():
+    marks = [(f"size >= {at}", at) for at in (1.0, 2.0, 3.0, 4.0)]
+    ax = plot_dependence(dependence([(0, 1), (2, 3), (4, 5)]), xlabel="size", marks=marks)
+    assert ax.get_xscale() == "linear"
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["size >= 1.0", "size >= 2.0", "size >= 3.0"]
+    assert "not a cause" in ax.get_ylabel()
+    assert plot_dependence(dependence([(0, 1), (2, 3)])).get_legend() is None
+
+
+def test_dependence_on_levels_names_them():
+    frame = pd.DataFrame({"label": ["low", "high", "missing"], "low": float("nan"), "high": float("nan")})
+    frame = frame.assign(mean_shap=[-0.3, 0.3, 0.0], ci_low=-0.4, ci_high=0.4)
+    ax = plot_dependence(frame, Figure().subplots(), marks=[("size >= high", 1.0)])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["low", "high", "missing"]
+
+
+def test_dependence_on_a_skewed_attribute_has_a_logarithmic_axis():
+    assert plot_dependence(dependence([(0, 0), (1, 9), (10, 40), (900, 9_000)])).get_xscale() == "symlog"
+    assert plot_dependence(dependence([(0, 0), (0, 0), (0, 8)])).get_xscale() == "symlog"
+    assert plot_dependence(dependence([(-9, -1), (0, 0), (900, 9_000)])).get_xscale() == "linear"
+
+
+def test_dependence_of_nothing_is_an_empty_plot():
+    assert plot_dependence(dependence([])).get_legend() is None

@@ -64,6 +64,8 @@ class LevelShift:
         return pd.DataFrame([{name: getattr(self, name) for name in self.__slots__}])
 
     def __repr__(self) -> str:
+        if not self.n:
+            return "level not known: no later leads"
         told = f"{format_rate(self.expected)} expected, {format_rate(self.observed)} came"
         if not self.shifted:
             return f"level kept: {told} among {self.n:,} later leads (p = {self.p_value:.2g})"

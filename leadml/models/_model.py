@@ -71,6 +71,9 @@ class ModelEvaluation:
 
     def __repr__(self) -> str:
         m = self.metrics
+        trained = f"trained on {m['n_train']:,.0f} leads, judged on {m['n_test']:,.0f} later ones"
+        if np.isnan(m["auc"]):
+            return f"{self.verdict}: {self.reason}\n{trained}"
         slope = (m["calibration_slope"], m["calibration_slope_low"], m["calibration_slope_high"])
         level = (m["calibration_intercept"], m["calibration_intercept_low"], m["calibration_intercept_high"])
         area = f"ROC AUC {m['auc']:.3f} ({m['auc_low']:.3f} to {m['auc_high']:.3f})"
@@ -81,7 +84,7 @@ class ModelEvaluation:
             f"log loss {m['log_loss']:.4f} ({losses}), Brier {m['brier']:.4f}",
             "calibration slope {:.2f} ({:.2f} to {:.2f})".format(*slope)
             + ", intercept {:+.2f} ({:+.2f} to {:+.2f})".format(*level),
-            f"trained on {m['n_train']:,.0f} leads, judged on {m['n_test']:,.0f} later ones",
+            trained,
         ]
         return "\n".join(lines)
 
@@ -191,10 +194,9 @@ class TrainedModel:
 
     def _repr_html_(self) -> str:
         m = self.evaluation.metrics
-        text = (
-            f"{format_count(m['n_test'])} later leads, {format_rate(m['base_rate_test'])} positive; "
-            f"ROC AUC {m['auc']:.3f}, 95 % interval {m['auc_low']:.3f} to {m['auc_high']:.3f}."
-        )
+        text = f"{format_count(m['n_test'])} later leads, {format_rate(m['base_rate_test'])} positive"
+        if not np.isnan(m["auc"]):
+            text += f"; ROC AUC {m['auc']:.3f}, 95 % interval {m['auc_low']:.3f} to {m['auc_high']:.3f}"
         title = f"{self.target}: {self.evaluation.verdict}"
         parts = [self.evaluation.reason, text, render_frame(self.evaluation.baselines), repr(self.level)]
         parts += [] if self.reps is None else [repr(self.reps)]

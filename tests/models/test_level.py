@@ -30,6 +30,10 @@ def test_a_level_that_stands_is_left_alone():
     assert moved <= 4
 
 
+def test_without_later_leads_the_level_is_not_known():
+    assert repr(compare_levels(np.zeros(0), np.zeros(0), base_rate=0.3)) == "level not known: no later leads"
+
+
 def test_few_labels_change_nothing():
     level = compare_levels(*_later(60, 1.0), base_rate=0.15)
     assert not level.shifted

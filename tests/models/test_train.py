@@ -168,6 +168,8 @@ def test_without_later_leads_the_model_cannot_be_judged(make_world):
     assert model.evaluation.verdict == "cannot be judged"
     assert model.holdout.empty
     assert "cannot be judged" in repr(model)
+    assert "nan" not in repr(model)
+    assert "ROC AUC nan" not in model._repr_html_()
 
 
 def test_few_leads_take_the_simplest_candidate(make_world):
