@@ -12,11 +12,17 @@ from leadml.definitions import apply_changes, assign_classes
 from leadml.errors import DefinitionError
 from leadml.metrics import holm
 from leadml.propose._explain import explain_change
-from leadml.propose._guard import Guardrail, check_acceptance, check_freshness, check_segments
+from leadml.propose._guard import (
+    Guardrail,
+    check_acceptance,
+    check_freshness,
+    check_newest,
+    check_segments,
+)
 from leadml.propose._judge import NOTHING_KNOWN, Moved, Range, judge_moved, range_of_labels
 from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking
 from leadml.propose._result import JudgedChange
-from leadml.propose._review import count_confirmed
+from leadml.propose._review import count_confirmed, count_recent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,7 +202,12 @@ def _guardrails(
     review: Review, confirmed: Confirmation, moved: Moved, gained: Places, lost: Places
 ) -> tuple[Guardrail, ...]:
     inside = review.windows.confirm
-    found = [check_segments(moved, _stakes(review), error_rate=review.error_rate)]
+    found = [
+        check_segments(moved, _stakes(review), error_rate=review.error_rate),
+        check_newest(
+            count_recent(review, confirmed, gained, lost), _stakes(review), error_rate=review.error_rate
+        ),
+    ]
     if review.target == "won":
         accepted = np.where(inside & review.evidence, confirmed.accepted, 0).astype(np.int8)
         found.append(

@@ -10,9 +10,11 @@ from scipy.stats import fisher_exact
 
 from leadml._render import format_rate
 from leadml.metrics import mover_interval
-from leadml.propose._judge import NO, YES, Moved, Range
+from leadml.propose._judge import NO, YES, Moved, Range, judge_moved
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from leadml.propose._goal import Stakes
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     Bits = NDArray[np.bool_]
     Places = NDArray[np.intp]
 
-__all__ = ["Guardrail", "check_acceptance", "check_freshness", "check_segments"]
+__all__ = ["Guardrail", "check_acceptance", "check_freshness", "check_newest", "check_segments"]
 
 ACCEPTANCE_MARGIN = 0.05
 _FRESHNESS_ERROR = 0.05
@@ -210,3 +212,55 @@ def check_freshness(
     return Guardrail(
         name="freshness", kept=kept, words=words if kept else f"{words}: the market has moved on"
     )
+
+
+def check_newest(
+    parts: Iterable[tuple[Moved, Moved]], stakes: Stakes, *, error_rate: float
+) -> Guardrail | None:
+    """Check that a change that gains over the whole window has not stopped to gain at its end.
+
+    Two quarters pooled show a gain that the first of them may have earned alone. The change is held back if
+    its newest part, judged alone, loses for sure, or if it gains nothing and the leads that change are worse
+    there than before (Fisher's exact test, one-sided in the direction that hurts).
+
+    Parameters
+    ----------
+    parts : iterable of (earlier, newest)
+        What the change moves before and in each newest part that is looked at.
+    stakes : Stakes
+    error_rate : float
+
+    Returns
+    -------
+    Guardrail or None
+        None where no newest part has enough labels.
+    """
+    seen = 0
+    for earlier, newest in parts:
+        if newest.n < _FEW:
+            continue
+        seen = max(seen, newest.n)
+        value = judge_moved(newest, stakes, error_rate=error_rate).value
+        loses = (value.high or 0.0) < 0
+        if loses or ((value.value or 0.0) <= 0 and _is_worse(earlier, newest)):
+            found = "lose for sure" if loses else "gain nothing and are worse than the earlier ones"
+            words = f"the newest {newest.n} of the leads that change, judged alone, {found}"
+            return Guardrail(name="newest", kept=False, words=f"{words}: the market has moved on")
+    if not seen:
+        return None
+    words = f"the newest {seen} of the leads that change, judged alone, do not contradict the earlier ones"
+    return Guardrail(name="newest", kept=True, words=words)
+
+
+def _is_worse(earlier: Moved, newest: Moved) -> bool:
+    p_values = []
+    sides: tuple[tuple[str, Literal["less", "greater"]], ...] = (("gained", "less"), ("lost", "greater"))
+    for side, hurts in sides:
+        table = [
+            [round(float(k)), round(float(n - k))]
+            for part in (newest, earlier)
+            for k, n in ((getattr(part, f"k_{side}").sum(), getattr(part, f"n_{side}").sum()),)
+        ]
+        if sum(table[0]) and sum(table[1]):
+            p_values.append(float(fisher_exact(np.array(table), alternative=hurts).pvalue))
+    return bool(p_values) and min(p_values) <= _FRESHNESS_ERROR / len(p_values)

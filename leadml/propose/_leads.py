@@ -86,9 +86,10 @@ def _months(start: pd.Series[pd.Timestamp], rows: Bits) -> float | None:
 
 
 def select_evidence(table: LeadTable, targets: pd.DataFrame, windows: Windows, handed_over: Bits) -> Bits:
-    """Pick one row per account and window: five contacts of one company are one piece of evidence.
+    """Pick one row per account: five contacts of one company are one piece of evidence.
 
-    The pick looks at no label: a lead that the written definition hands over before one that it does not,
+    An account that comes back in the confirmation window counts there only: what was found on its outcome
+    must not be confirmed by the same outcome. The pick looks at no label: a lead that the written definition hands over before one that it does not,
     then the earliest, then the smallest id. Leads without an account count for themselves.
     """
     account = table.role("account")
@@ -109,6 +110,8 @@ def select_evidence(table: LeadTable, targets: pd.DataFrame, windows: Windows, h
     repeated = keys.index[keys.duplicated(["account", "confirm"]).to_numpy()]
     evidence = used.copy()
     evidence[repeated] = False
+    back = keys["account"].isin(keys.loc[keys["confirm"], "account"]) & ~keys["confirm"]
+    evidence[keys.index[back.to_numpy()]] = False
     return evidence
 
 

@@ -33,11 +33,19 @@ if TYPE_CHECKING:
     Bits = NDArray[np.bool_]
     Places = NDArray[np.intp]
 
-__all__ = ["Confirmation", "Review", "count_confirmed", "open_review", "read_confirmation"]
+__all__ = [
+    "Confirmation",
+    "Review",
+    "count_confirmed",
+    "count_recent",
+    "open_review",
+    "read_confirmation",
+]
 
 FEWEST_WINS = 5  # in each window: fewer, and the outcome is not recorded rather than bad
 _ALL_WORKED = 0.99
 _FEW_OUTSIDE = 0.2
+_FEWEST_RECENT = 0.2  # of the confirmation window, for a period to be its newest part
 
 ConfirmWith = Literal["matured", "weighted"]
 
@@ -56,6 +64,8 @@ class Review:
     board : Board
     evidence : ndarray of bool of shape (n_leads,)
         Leads that count (one per account and window; of an exploration band the picked ones).
+    later_evidence : ndarray of bool of shape (n_leads,)
+        The same for the confirmation window and the matured leads after it.
     stakes : Stakes or None
         None where nothing can be judged; `notices` say why.
     strata : ndarray of int16 of shape (n_leads,)
@@ -77,6 +87,7 @@ class Review:
     windows: Windows
     board: Board
     evidence: Bits
+    later_evidence: Bits
     stakes: Stakes | None
     strata: NDArray[np.int16]
     labels: NDArray[np.int8]
@@ -110,6 +121,11 @@ class Confirmation:
         Won within three months, confirmation window and newer leads.
     newest : ndarray of bool
         Leads after the confirmation window.
+    recent : tuple of ndarray of bool
+        The newest part: the last period of the confirmation window, and the matured leads after it; then
+        the newer half of that.
+    recent_labels : ndarray of int8
+        The label that decides, of all matured leads of the confirmation window and after it.
     enough : bool
         Whether enough wins are recorded at all.
     """
@@ -119,6 +135,8 @@ class Confirmation:
     accepted: NDArray[np.int8]
     early: NDArray[np.int8] | None
     newest: Bits
+    recent: tuple[Bits, ...]
+    recent_labels: NDArray[np.int8]
     enough: bool
 
 
@@ -145,6 +163,8 @@ def open_review(
         notices += [words] if words else []
     board = build_board(definition, table.frame, sample=windows.discover, as_of=table.as_of)
     evidence = select_evidence(table, targets, windows, board.handed_over)
+    later = _matured_since(targets, windows, target)
+    later_evidence = select_evidence(table, targets, replace(windows, confirm=later), board.handed_over)
     labels = read_labels(table, targets, target=target, rows=windows.discover, handed_over=board.handed_over)
     stakes = _stakes(definition, goal, target, board, evidence, labels, notices)
     strata = _strata(definition, table, stakes)
@@ -153,6 +173,7 @@ def open_review(
         probability, picked = match_explored(explored, table)
         band = ~np.isnan(probability) & ~board.handed_over
         evidence &= ~band | picked
+        later_evidence &= ~band | picked
         strata, stakes = weighted_stakes(stakes, strata, np.where(band, probability, 1.0))
         trusted = True
     if weights is not None:
@@ -176,6 +197,7 @@ def open_review(
         windows=windows,
         board=board,
         evidence=evidence,
+        later_evidence=later_evidence & later,
         stakes=stakes,
         strata=strata if stakes is not None else np.zeros(len(labels), np.int16),
         labels=labels,
@@ -292,6 +314,7 @@ def read_confirmation(review: Review) -> Confirmation:
         )
 
     labels = read(review.target, review.windows.confirm)
+    matured = _matured_since(review.targets, review.windows, review.target)
     inside = review.board.handed_over & review.evidence & review.windows.confirm
     return Confirmation(
         labels=labels,
@@ -299,6 +322,14 @@ def read_confirmation(review: Review) -> Confirmation:
         accepted=read("accepted", later),
         early=read_early_wins(review.table, review.targets, later & review.targets["worked"].to_numpy(bool)),
         newest=newest,
+        recent=_halves(review, matured & _recent(review)),
+        recent_labels=read_labels(
+            review.table,
+            review.targets,
+            target=review.target,
+            rows=matured,
+            handed_over=review.board.handed_over,
+        ),
         enough=int((inside & (labels == 2)).sum()) >= FEWEST_WINS,
     )
 
@@ -308,6 +339,36 @@ def _newest(review: Review) -> Bits:
     if not review.windows.confirm.any():
         return np.zeros(len(start), bool)
     return np.asarray((start > start[review.windows.confirm].max()).to_numpy())
+
+
+def _matured_since(targets: pd.DataFrame, windows: Windows, target: Literal["accepted", "won"]) -> Bits:
+    """Return the matured leads from the start of the confirmation window on."""
+    start = targets["t0"]
+    if not windows.confirm.any():
+        return np.zeros(len(start), bool)
+    since = (start >= start[windows.confirm].min()).to_numpy()
+    return np.asarray(since & targets[f"{target}_mature"].to_numpy(bool))
+
+
+def _recent(review: Review) -> Bits:
+    """Return the leads of the last confirmation period and later; of a lone period, its newer half."""
+    start, inside = review.targets["t0"], review.windows.confirm
+    if not inside.any():
+        return np.zeros(len(start), bool)
+    periods = review.split.confirm_periods
+    last = inside & (review.targets["period"] == periods[-1]).to_numpy() if periods else inside
+    if not _FEWEST_RECENT <= last.sum() / inside.sum() <= 1 - _FEWEST_RECENT:
+        middle = start[inside].sort_values().iloc[int(inside.sum()) // 2]
+        return np.asarray((start >= middle).to_numpy())
+    return np.asarray((start >= start[last].min()).to_numpy())
+
+
+def _halves(review: Review, recent: Bits) -> tuple[Bits, ...]:
+    if not recent.any():
+        return (recent,)
+    start = review.targets["t0"]
+    middle = start[recent].sort_values().iloc[int(recent.sum()) // 2]
+    return recent, recent & (start >= middle).to_numpy()
 
 
 def count_confirmed(review: Review, labels: NDArray[np.int8], gained: Places, lost: Places) -> Moved:
@@ -321,3 +382,35 @@ def count_confirmed(review: Review, labels: NDArray[np.int8], gained: Places, lo
         n_strata=review.n_strata,
         weights=review.weights,
     )
+
+
+def count_recent(
+    review: Review, confirmed: Confirmation, gained: Places, lost: Places
+) -> list[tuple[Moved, Moved]]:
+    """Count the leads that a change moves in the earlier part of the confirmation window and in the newest.
+
+    Parameters
+    ----------
+    review : Review
+    confirmed : Confirmation
+    gained, lost : ndarray of int
+        Leads of the confirmation window and later.
+
+    Returns
+    -------
+    list of tuple of Moved
+        For each newest part the matured leads of the time before it, and of it.
+    """
+    since = review.later_evidence
+
+    def count(rows: Bits) -> Moved:
+        return count_moved(
+            gained[rows[gained]],
+            lost[rows[lost]],
+            labels=confirmed.recent_labels,
+            strata=review.strata,
+            evidence=since,
+            n_strata=review.n_strata,
+        )
+
+    return [(count(since & ~recent), count(recent)) for recent in confirmed.recent]

@@ -96,6 +96,21 @@ def test_a_market_that_changes_before_confirmation_gets_no_harmful_proposal(worl
     assert harmful == 0
 
 
+def test_a_market_that_turns_inside_the_confirmation_window_gets_no_harmful_proposal(worlds):
+    """Small companies buy until the end of the first confirmation quarter and not any more afterwards."""
+    proposed = {"steady": 0, "turned": 0}
+    for seed in range(60):
+        for market in proposed:
+            rng = np.random.default_rng(5000 + seed)
+            frame = worlds.draw_attributes(4000, rng)
+            small = ((frame.employees < 50) & (frame.months <= 12)).to_numpy()
+            turned = (frame.created_on >= "2025-04-01").to_numpy() & (market == "turned")
+            rate = np.where(small & ~turned, 0.22, np.where(written(frame), 0.25, 0.02))
+            proposed[market] += bool(worlds.make_world(frame, rate, rng).propose().proposals)
+    assert proposed["turned"] <= 1
+    assert proposed["steady"] >= 48
+
+
 @pytest.mark.parametrize("truth", [0.3, 0.0])
 def test_without_overlap_a_looser_definition_is_always_refused(worlds, truth):
     """Whether loosening would pay or lose: the leads cannot say, so nothing looser is proposed."""
@@ -118,3 +133,18 @@ def test_both_worlds_without_overlap_give_the_same_answer(worlds):
         world = worlds.make_world(frame, np.where(hot, 0.25, truth), rng, worked=hot)
         answers.append(world.propose().to_dict())
     assert answers[0] == answers[1]
+
+
+def test_accounts_that_come_back_in_every_quarter_confirm_no_chance_finding(worlds):
+    """Five contacts of one account share its outcome: found in old quarters, it would confirm itself."""
+    proposed = 0
+    for seed in range(60):
+        rng = np.random.default_rng(6000 + seed)
+        frame = worlds.draw_attributes(4000, rng)
+        account = rng.integers(0, 800, len(frame))
+        for column in ("employees", "months", "budget", "industry"):
+            frame[column] = frame[column].to_numpy()[account]
+        frame["account"] = [f"A{number}" for number in account]
+        won = (rng.random(len(frame)) < 0.1)[account]  # exactly break-even: every edit is worth nothing
+        proposed += bool(worlds.make_world(frame, won.astype(float), rng).propose().proposals)
+    assert proposed <= 3

@@ -6,7 +6,7 @@ import pytest
 from leadml.definitions import parse_definition
 from leadml.leads import compute_targets
 from leadml.propose._goal import signed_stakes
-from leadml.propose._guard import check_acceptance, check_freshness, check_segments
+from leadml.propose._guard import check_acceptance, check_freshness, check_newest, check_segments
 from leadml.propose._judge import Moved
 
 
@@ -73,6 +73,23 @@ def test_a_price_segment_that_loses_for_sure_holds_a_change_back():
     assert check_segments(moved([400, 400], [100, 50]), stakes, error_rate=0.05).kept
     assert check_segments(moved([40, 0], [5, 0]), stakes, error_rate=0.05).kept
     assert check_segments(moved([40], [5]), stakes_of("{won: 10, worked_lead: 1}"), error_rate=0.05) is None
+
+
+def test_newest_part_that_turned_holds_a_change_back_and_a_steady_one_does_not():
+    stakes = stakes_of("{won: 20, worked_lead: 1}")  # pays from 5 %
+    good, poor, bad = moved([100], [15]), moved([60], [2]), moved([200], [1])
+
+    def check(*parts):
+        return check_newest(parts, stakes, error_rate=0.05)
+
+    assert check((good, good)).kept
+    assert check((moved([40], [3]), poor)).kept  # no gain, but no worse than chance either
+    turned = check((good, poor))
+    assert not turned.kept
+    assert "gain nothing and are worse" in turned.words
+    assert "lose for sure" in check((bad, bad)).words
+    assert not check((good, good), (good, poor)).kept
+    assert check((good, moved([19], [0]))) is None
 
 
 @pytest.mark.parametrize("prices", ["{worked_lead: 1}", "{won: 10}", "{won: 0, worked_lead: 1}"])

@@ -430,3 +430,18 @@ def test_three_wrong_thresholds_are_found_together(worlds):
     assert len(world.propose(max_changes=2).proposals[0].changes) == 2
     simple = planted(worlds, n=4000).propose(max_changes=3).proposals[0]
     assert simple.proposed == "months <= 6"
+
+
+def test_an_account_that_comes_back_in_the_confirmation_window_counts_there_only(worlds):
+    from leadml.propose._leads import find_windows, select_evidence
+
+    world = planted(worlds)
+    world.table.frame.loc[:, "account"] = [f"A{row % 500}" for row in range(len(world.table.frame))]
+    split = split_periods(world.table, world.targets, target="won")
+    windows = find_windows(world.targets, split, target="won")
+    nobody = np.zeros(len(world.targets), bool)
+    evidence = select_evidence(world.table, world.targets, windows, nobody)
+    account = world.table.frame["account"]
+    assert account[evidence].is_unique
+    assert set(account[evidence & windows.confirm]) == set(account[windows.confirm])
+    assert evidence[windows.discover].any()
