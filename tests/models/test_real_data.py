@@ -1,5 +1,7 @@
 """What the real sets are known to say, out of time and without leaks."""
 
+import runpy
+
 import pytest
 
 from leadml.definitions import load_definition
@@ -40,3 +42,26 @@ def test_honest_attributes_of_xeducation_reach_the_quoted_level(root, shared_dat
     names = {feature.name for feature in model.features}
     assert not names & {"tags", "lead_quality", "lead_profile", "last_activity", "last_notable_activity"}
     assert "site_seconds" in names
+
+
+@pytest.mark.slow
+def test_the_moved_level_of_the_bank_is_noticed_and_recalibrated(root, shared_data, tmp_path, monkeypatch):
+    if not (shared_data / "bank_marketing").is_dir():
+        pytest.skip("the bank_marketing set is not there")
+    monkeypatch.setenv("LEADML_SHARED_DATA", str(shared_data))
+    script = runpy.run_path(str(root / "experiments" / "benchmarks" / "real_data.py"))
+    bank = next(real for real in script["SETS"] if real.contract == "bank-marketing")
+    contract = load_contract(root / "experiments" / "contracts" / "bank-marketing.yaml")
+    table = read_leads(contract, leads=script["prepare"](bank, tmp_path))
+    targets = compute_targets(table)
+    split = split_periods(table, targets, target="won", n_confirm=1)
+    model = train_model(table, targets, target="won", definition=None, split=split)
+    assert model.level.expected < 0.15
+    assert model.level.observed == pytest.approx(0.308, abs=0.001)
+    assert model.level.shifted
+    assert model.level.log_loss_recalibrated < model.level.log_loss_trained - 0.1
+    later = table.frame.loc[model.holdout.index]
+    assert model.predict_proba(later).mean() == pytest.approx(0.308, abs=0.01)
+    assert model.predict_proba(later, level="trained").mean() == pytest.approx(
+        model.level.expected, abs=0.001
+    )
