@@ -206,11 +206,12 @@ def _signal_without(values: pd.Series[Any], targets: pd.DataFrame, level: object
         if min(y[known].sum(), (1 - y[known]).sum(), y[rest].sum(), (1 - y[rest]).sum()) < 20:
             continue
         codes = cell_codes(values)
+        mine = known & ~rest
         return {
             "target": target,
             "auc": round(column_auc(codes[known], y[known]), 3),
             "auc_without": round(column_auc(codes[rest], y[rest]), 3),
-            "rate_batch": round(float(y[known & ~rest].mean()), 4),
+            "rate_batch": round(float(y[mine].mean()), 4) if mine.any() else None,
             "rate_rest": round(float(y[rest].mean()), 4),
         }
     return {}

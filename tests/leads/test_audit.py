@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -188,6 +190,21 @@ def test_a_batch_and_what_it_carries_are_told(audited):
     finding = next(each for each in report.findings if each.code == "batch_upload")
     assert finding.evidence["level"] == "list"
     assert finding.evidence["auc"] > 0.6 > finding.evidence["auc_without"] + 0.05
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_batch_in_which_nothing_is_decided_yet_has_no_rate(audited):
+    rng = np.random.default_rng(0)
+    day = rng.integers(0, 600, N)
+    source = rng.choice(["web", "fair"], N)
+    bought = np.arange(N) % 5 == 0
+    day[bought], source[bought] = rng.integers(597, 600, bought.sum()), "list"
+    won = np.where(bought, "", np.where(rng.random(N) < 0.3, "yes", "no"))
+    dates = (pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
+    report = audited({"source": source, "won": won}, kinds={"source": "category"}, dates=dates)
+    finding = next(each for each in report.findings if each.code == "batch_upload")
+    assert finding.evidence["rate_batch"] is None
+    json.dumps(report.to_dict(), allow_nan=False)
 
 
 def test_a_form_that_changed_is_told(audited):
