@@ -99,8 +99,8 @@ SETS = (
         needs="bank_marketing",
         contract="bank-marketing",
         n_confirm=1,
-        quoted="logistic AUC .748, log loss .571; boosting .659, .791 (constant .894), all with the month and "
-        "the economy's indicators, which stand for the date; logistic without them .701, .668",
+        quoted="logistic AUC .748, log loss .571; boosting .659, .791 (constant .894), all with the month "
+        "and the economy's indicators, which stand for the date; logistic without them .701, .668",
     ),
     RealSet(
         name="ibm win/loss",
