@@ -19,7 +19,7 @@ from leadml.propose._guard import (
     check_newest,
     check_segments,
 )
-from leadml.propose._judge import NOTHING_KNOWN, Moved, Range, judge_moved, range_of_labels
+from leadml.propose._judge import NOTHING_KNOWN, YES, Moved, Range, judge_moved, range_of_labels
 from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking
 from leadml.propose._result import JudgedChange
 from leadml.propose._review import count_confirmed, count_recent
@@ -168,10 +168,13 @@ def judge_change(
     verdict = judge_moved(moved, stakes, error_rate=error_rate)
     main = range_of_labels(moved, error_rate=error_rate, stands_for=stakes.stands_for).scaled(scale)
     side = _other_range(other, moved, stakes, error_rate).scaled(scale)
+    grade = _grade(moved, review.gained_trusted)
+    if grade == "A" and not _survives_missing(review, confirmed, moved, now_lost, verdict.value.low or 0.0):
+        grade = "B"
     return JudgedChange(
         status="not shown",
         changes=changes,
-        grade=_grade(moved, review.gained_trusted),
+        grade=grade,
         n_changed=moved.leads,
         n_gained=round(float(moved.n_gained.sum())),
         wins_gained=round(float(moved.k_gained.sum())),
@@ -248,6 +251,28 @@ def _grade(moved: Moved, gained_trusted: bool) -> Literal["A", "B", "C"]:  # noq
         return "B" if known > 0 else "C"
     lost = float(moved.accounts_lost)
     return "A" if moved.weighted or float(moved.n_lost.sum()) >= KNOWN_SHARE_LOST * lost else "B"
+
+
+def _survives_missing(
+    review: Review, confirmed: Confirmation, moved: Moved, lost: Places, low: float
+) -> bool:
+    """Whether the bound stays above zero if lost leads without a label are twice as good as those that stay.
+
+    Who gets a label need not be chance: good leads that nobody got round to judge make a band look bad.
+    """
+    known, accounts = moved.n_lost, float(moved.accounts_lost)
+    missing = accounts - float(known.sum())
+    if moved.weighted or missing <= (1 - KNOWN_SHARE) * accounts:
+        return True
+    stakes = _stakes(review)
+    stays = review.board.handed_over & review.evidence & review.windows.confirm & (confirmed.labels > 0)
+    stays[lost] = False
+    rates = [float((confirmed.labels[stays] == YES).mean()) if stays.any() else 1.0]
+    rates += [float(moved.k_lost.sum() / known.sum())] if known.any() else []
+    worth = np.average(
+        stakes.value * min(1.0, 2 * max(rates)) - stakes.cost_lost, weights=known if known.any() else None
+    )
+    return low - missing * float(worth) > 0
 
 
 def _tipping_point(moved: Moved, stakes: Stakes) -> float | None:

@@ -89,8 +89,9 @@ def select_evidence(table: LeadTable, targets: pd.DataFrame, windows: Windows, h
     """Pick one row per account: five contacts of one company are one piece of evidence.
 
     An account that comes back in the confirmation window counts there only: what was found on its outcome
-    must not be confirmed by the same outcome. The pick looks at no label: a lead that the written definition hands over before one that it does not,
-    then the earliest, then the smallest id. Leads without an account count for themselves.
+    must not be confirmed by the same outcome. The pick looks at no label: a lead that the written definition
+    hands over before one that it does not, then the earliest, then the smallest id. Leads without an
+    account count for themselves.
     """
     account = table.role("account")
     used = windows.discover | windows.confirm

@@ -445,3 +445,49 @@ def test_an_account_that_comes_back_in_the_confirmation_window_counts_there_only
     assert account[evidence].is_unique
     assert set(account[evidence & windows.confirm]) == set(account[windows.confirm])
     assert evidence[windows.discover].any()
+
+
+@pytest.mark.parametrize("settings", [{"max_changes": 1}, {"max_changes": 2}, {"max_changes": 3}])
+@pytest.mark.parametrize("priced", [True, False])
+def test_search_over_added_criteria_pairs_and_triples_reads_no_later_label(worlds, settings, priced):
+    """Steps from quantiles, criteria to be added and a break-even from the labels: all from older quarters."""
+    text = worlds.DEFINITION.replace(", steps: [10, 20, 50, 100, 200, 500, 1000]", "")
+    if not priced:
+        text = "\n".join(line for line in text.split("\n") if not line.startswith("prices"))
+    rng = np.random.default_rng(11)
+    frame = worlds.draw_attributes(4000, rng)
+    rate = np.where((frame.months <= 6) & (frame.budget >= "n"), 0.25, 0.05)
+    world = worlds.make_world(frame, rate, rng, definition=text)
+    split = split_periods(world.table, world.targets, target="won")
+    records = []
+    world.propose(split=split, register=records.append, **settings)
+    late = world.targets["t0"] >= world.targets.loc[split.confirm, "t0"].min()
+    world.targets.loc[late, ["won", "accepted"]] = 1 - world.targets.loc[late, ["won", "accepted"]]
+    ended = world.table.frame["outcome"].copy()
+    flipped = ended.map({"won": "lost", "lost": "won"}).astype(ended.dtype)
+    world.table.frame.loc[late, "outcome"] = flipped[late]
+    world.propose(split=split, register=records.append, **settings)
+    assert records[0].candidates
+    assert records[0].to_dict() == records[1].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("late_rate", "good_left", "bad_left", "wanted"), [(0.65, 0.5, 0, 0), (0.3, 0.2, 0.2, 1)]
+)
+def test_good_leads_that_nobody_judged_do_not_make_a_band_look_bad(
+    worlds, late_rate, good_left, bad_left, wanted
+):
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(6000, rng)
+    hot = ((frame.employees >= 50) & (frame.months <= 12)).to_numpy()
+    accept = np.where(frame.months <= 6, 0.7, late_rate)
+    world = worlds.make_world(frame, np.zeros(6000), rng, worked=hot, accept_rate=accept)
+    verdict = world.table.frame["verdict"].astype(object)
+    left = np.where(verdict == "accepted", good_left, bad_left)
+    verdict[hot & (frame.months > 6).to_numpy() & (rng.random(6000) < left)] = "pending"
+    table = worlds.make_table(world.table.frame.assign(verdict=pd.Categorical(verdict)))
+    world = worlds.World(definition=world.definition, table=table, targets=compute_targets(table))
+    result = world.propose(Goal(maximise="accepted", minimum_acceptance=0.6), target="accepted")
+    assert len(result.proposals) == wanted
+    assert result.tested[0].p_value < 0.05
+    assert result.tested[0].grade == ("A" if wanted else "B")
