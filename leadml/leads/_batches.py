@@ -214,9 +214,9 @@ class LeadStream:
         for row in np.flatnonzero(np.isin(_hash_texts(texts), self._repeated) & read.keep).tolist():
             record = tuple(values[row] for values in read.raw.columns.values())
             if self._found is not None:
-                self._found.append((int(read.raw.lines[row]), texts[row], record))
+                self._found.append((int(read.raw.lines[row]), texts[row].strip(), record))
                 continue
-            first = self._first.setdefault(texts[row], record)
+            first = self._first.setdefault(texts[row].strip(), record)
             if first is record:
                 continue
             if first == record:
@@ -544,5 +544,5 @@ def _repeated_ids(source: _Source, name: str) -> NDArray[np.uint64]:
 
 
 def _hash_texts(texts: NDArray[np.object_]) -> NDArray[np.uint64]:
-    known = np.where(pd.isna(texts), "", texts).astype(object)
+    known = np.array(["" if text is None else text.strip() for text in texts], dtype=object)
     return np.asarray(pd.util.hash_array(known, categorize=False), dtype=np.uint64)

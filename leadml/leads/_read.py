@@ -345,6 +345,7 @@ def _drop_repeated_keys(read: _TypedTable) -> None:
 def _drop_repeats(read: _TypedTable, texts: Any, name: str, rule: str) -> int:
     first: dict[str, int] = {}
     duplicates = 0
+    texts = np.array([None if text is None else text.strip() for text in texts], dtype=object)
     rows = np.flatnonzero(read.keep)
     repeated = pd.Series(texts[rows]).duplicated(keep=False).to_numpy()
     for row in rows[repeated].tolist():

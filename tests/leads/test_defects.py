@@ -141,6 +141,7 @@ LINES = {
     "shifted left": [row(900, Company="Acme").partition(",")[2] + ","],
     "unquoted delimiter": [row(900, Company="Acme, Inc")],
     "same id, other content": [row(5, City="Elsewhere")],
+    "same id with spaces": [row(8, Id=" 000008 ")],
     "cut off": [row(900)[:60]],
 }
 DEFECTS = {**{name: [row(900, **cell)] for name, cell in CELLS.items()}, **LINES}
