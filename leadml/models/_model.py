@@ -82,7 +82,11 @@ class ModelEvaluation:
             f"{self.verdict}: {self.reason}",
             f"{area}, average precision {m['average_precision']:.3f}, base rate {m['base_rate_test']:.3f}",
             f"log loss {m['log_loss']:.4f} ({losses}), Brier {m['brier']:.4f}",
-            "calibration slope {:.2f} ({:.2f} to {:.2f})".format(*slope)
+            (
+                "calibration slope not determined"
+                if np.isnan(slope[0])
+                else "calibration slope {:.2f} ({:.2f} to {:.2f})".format(*slope)
+            )
             + ", intercept {:+.2f} ({:+.2f} to {:+.2f})".format(*level),
             trained,
         ]

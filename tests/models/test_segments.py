@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from leadml.metrics import expit
-from leadml.models import compare_calibration, train_model
+from leadml.models import compare_calibration, evaluate_predictions, train_model
 
 
 def judged(y_prob, y_true, index):
@@ -49,3 +49,10 @@ def test_quarters_of_a_trained_model_add_up(make_world):
     m = model.evaluation.metrics
     assert m["log_loss_low"] < m["log_loss"] < m["log_loss_high"]
     assert m["brier_low"] < m["brier"] < m["brier_high"]
+
+
+def test_a_flat_model_has_no_slope_and_says_so():
+    y = np.tile([0.0, 1.0], 50)
+    flat = {"model": np.full(100, 0.5), "constant": np.full(100, 0.5)}
+    found = repr(evaluate_predictions(y, flat, target="won", y_train=y))
+    assert "calibration slope not determined, intercept" in found
