@@ -238,6 +238,7 @@ def parse_yaml(text: str, *, source: str, what: str, error: type[LeadmlError]) -
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise error(f"{source}: more than {MAX_BYTES:,} bytes; too long for a {what}.")
     _refuse_invisible(text, source, error)
+    _refuse_directives(text, source, error)
     try:
         top = _build(YAML(typ="rt", pure=True).parse(text), source, error)
     except error:
@@ -267,6 +268,15 @@ def _refuse_invisible(text: str, source: str, error: type[LeadmlError]) -> None:
             break
     if findings:
         raise error(*findings)
+
+
+def _refuse_directives(text: str, source: str, error: type[LeadmlError]) -> None:
+    """Refuse ``%YAML`` and ``%TAG`` lines: they change what the rest of the file means."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith("%"):
+            raise error(f"{source}:{number}:1: directives (`%`) are not allowed; delete this line.")
+        if line.strip() and not line.lstrip().startswith("#"):
+            return
 
 
 @dataclass(slots=True)

@@ -55,6 +55,8 @@ def test_a_criterion_may_be_a_key():
         ("", r"d.yaml:1:1: a definition is a mapping .* got nothing"),
         ("- 1", r"d.yaml:1:1: a definition is a mapping .* got a list"),
         ("a: {b", r"d.yaml:1:6: not readable as YAML"),
+        ("%YAML 1.3\n---\na: 1", r"d.yaml:1:1: directives"),
+        ("# x\n\n%TAG ! tag:x,2026:\n---\na: 1", r"d.yaml:3:1: directives"),
         ("a: b: c", r"d.yaml:1:5: not readable as YAML: mapping values are not allowed here"),
         ("x" * (MAX_BYTES + 1), r"more than 131,072 bytes"),
     ],
