@@ -274,7 +274,10 @@ def _refuse_directives(text: str, source: str, error: type[LeadmlError]) -> None
     """Refuse ``%YAML`` and ``%TAG`` lines: they change what the rest of the file means."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("%"):
-            raise error(f"{source}:{number}:1: directives (`%`) are not allowed; delete this line.")
+            raise error(
+                f"{source}:{number}:1: a line that begins with `%` (a YAML directive) is not allowed."
+                " Delete it."
+            )
         if line.strip() and not line.lstrip().startswith("#"):
             return
 

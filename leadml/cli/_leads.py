@@ -89,7 +89,7 @@ def ingest(
     else:
         print(_describe(report))
         print(f"kept leads: {output}")
-    finish(quarantined=report.manifest.quarantined)
+    finish(rows=report.manifest)
 
 
 def _propose_contract(export: Path, output: Path | None, *, json: bool) -> None:
@@ -137,7 +137,7 @@ def funnel(
                     .to_dict("records")})  # fmt: skip
     else:
         print(report)
-    finish(quarantined=table.manifest.quarantined)
+    finish(rows=table.manifest)
 
 
 def _describe(table: LeadTable | IngestReport) -> str:
@@ -176,7 +176,7 @@ def audit(
         print(_describe(table))
         print(_describe_audit(report))
     serious = sum(finding.severity != "note" for finding in report.findings)
-    finish(found=serious, quarantined=table.manifest.quarantined)
+    finish(found=serious, rows=table.manifest)
 
 
 def _describe_audit(report: AuditReport) -> str:

@@ -87,7 +87,7 @@ def train(
         for model in result.models.values():
             print(model)
         print(f"model bundle: {output} (sha256 {digest})")
-    finish(quarantined=result.table.manifest.quarantined)
+    finish(rows=result.table.manifest)
 
 
 def compare(
@@ -110,7 +110,7 @@ def compare(
         print_json(result.to_dict())
     else:
         print(result)
-    finish(quarantined=result.table.manifest.quarantined)
+    finish(rows=result.table.manifest)
 
 
 def propose(
@@ -170,7 +170,7 @@ def propose(
         print_json(result.to_dict())
     else:
         print(result)
-    finish(quarantined=result.table.manifest.quarantined)
+    finish(rows=result.table.manifest)
 
 
 def _answer(experiment: Experiment, changes: list[str], *, json: bool) -> None:

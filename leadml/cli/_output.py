@@ -16,6 +16,9 @@ from leadml.errors import LeadmlError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from leadml.leads import Manifest
+    from leadml.scoring import ScoreManifest
+
 __all__ = [
     "AsOf",
     "ContractFile",
@@ -81,11 +84,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
-def finish(*, found: int = 0, quarantined: int = 0) -> None:
-    """Leave with the exit code of a command that is done: 1 found, 3 quarantined rows, else 0."""
+def finish(*, found: int = 0, rows: Manifest | ScoreManifest | None = None) -> None:
+    """Leave with the exit code of what is done: 1 found, 3 quarantined rows in any table, else 0."""
     if found:
         raise typer.Exit(FOUND)
-    if quarantined:
+    others = getattr(rows, "other_tables", ())
+    if rows is not None and rows.quarantined + sum(table.quarantined for table in others):
         raise typer.Exit(QUARANTINED)
 
 

@@ -86,7 +86,7 @@ def sample(
         for path in written:
             print(f"sheet: {path}")
         print(f"key: {key} (keep it from those who judge)")
-    finish(quarantined=table.manifest.quarantined)
+    finish(rows=table.manifest)
 
 
 def read(
@@ -116,7 +116,7 @@ def read(
             print(f"  split: {row.lead_id}: {row.answers} | {row.lead}")
         if len(splits) > 10:
             print(f"  … {len(splits) - 10:,} more; --json has them all")
-    finish(quarantined=table.manifest.quarantined)
+    finish(rows=table.manifest)
 
 
 def objectify(
@@ -166,7 +166,7 @@ def objectify(
         print(result)
         if result.text:
             print("for the definition:\n" + result.text)
-    finish(quarantined=table.manifest.quarantined)
+    finish(rows=table.manifest)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -43,7 +43,7 @@ def review(
     history = load_history(asked.definition.parent / history_file(name), name=name)
     write_packet(result, output, history=history)
     print(f"packet: {output}")
-    finish(quarantined=result.table.manifest.quarantined)
+    finish(rows=result.table.manifest)
 
 
 def sign(

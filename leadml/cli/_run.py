@@ -74,7 +74,7 @@ def run(
     else:
         print(result)
         print(_next_commands(result, output))
-    finish(quarantined=result.table.manifest.quarantined)
+    finish(rows=result.table.manifest)
 
 
 def _next_commands(result: ExperimentResult, output: Path) -> str:

@@ -86,7 +86,7 @@ def score(
         print_json(manifest.to_dict())
     else:
         print(manifest)
-    finish(quarantined=manifest.quarantined)
+    finish(rows=manifest)
 
 
 def _write_for_crm(

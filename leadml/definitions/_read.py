@@ -145,20 +145,16 @@ def parse_definition(text: str, *, source: str = "<text>") -> Definition:
 
 def read_places(text: str, *, source: str) -> tuple[Definition, dict[str, Place]]:
     """Read a definition and where each of its addresses stands in the text."""
-    with _hints(source):
+    with _hints():
         top = parse_yaml(text, source=source, what="definition", error=DefinitionError)
     return _read(top, text, source)
 
 
 @contextmanager
-def _hints(source: str) -> Iterator[None]:
-    """Refuse directives, and add the cure for the commonest slip: ``in [..]`` inside a list in brackets."""
+def _hints() -> Iterator[None]:
+    """Add the cure for the commonest slip: ``in [..]`` inside a list in brackets."""
     try:
         yield
-    except AssertionError as error:  # ruamel.yaml on `%YAML 1.3`
-        raise DefinitionError(
-            f"{source}: a line that begins with `%` (a YAML directive) is not allowed. Delete it."
-        ) from error
     except DefinitionError as error:
         if "expected ',' or" not in str(error):
             raise

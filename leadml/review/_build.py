@@ -553,6 +553,8 @@ def _model_line(target: str, model: TrainedModel | UntrainedModel) -> str:
     if evaluation is None:
         return f"{_TARGETS[target]}: no model; {getattr(model, 'reason', '')}"
     metrics = evaluation.metrics
+    if not metrics["n_test"] or metrics["auc"] != metrics["auc"]:  # nan: the later leads do not tell
+        return f"{_TARGETS[target]}: a model, but too few later leads to judge it by"
     area = f"{metrics['auc']:.2f} ({metrics['auc_low']:.2f}–{metrics['auc_high']:.2f})"
     counts = (
         f"trained on {format_count(metrics['n_train'])} earlier leads, "

@@ -337,7 +337,7 @@ def test_many_misspelt_names_are_read_in_a_second():
         ("  n:", f"  {'n' * 64}:", r"4:3: .*at most 63 characters, got 64"),
         ("  n:", "  N: {type: boolean}\n  n:", r"5:3: 'N' and 'n' differ only in capital letters"),
         ("  s:", "  N:", r"6:3: points.N: an attribute has this name already"),
-        ("name: t", "%YAML 1.3\n---\nname: t", r"<text>: a line that begins with `%`"),
+        ("name: t", "%YAML 1.3\n---\nname: t", r"<text>:1:1: a line that begins with `%`"),
     ],
 )
 def test_names_that_sql_would_confuse_are_refused(old, new, message):
