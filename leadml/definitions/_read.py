@@ -133,7 +133,7 @@ def load_definition(path: Path | str) -> Definition:
     InputMissingError
         If there is no such file.
     """
-    with _hints(str(path)):
+    with _hints():
         top, text = read_yaml(path, what="definition", error=DefinitionError)
     return _read(top, text, str(path))[0]
 
