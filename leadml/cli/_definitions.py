@@ -115,7 +115,7 @@ def diff(
     if contract is not None:
         on_leads = _diff_on_leads(before, after, contract, leads=leads, segment=segment, as_of=as_of)
         document["leads"] = on_leads.to_dict()
-        lines += ["", repr(on_leads), "", _transitions(on_leads)]
+        lines += ["", repr(on_leads), "", _transitions(on_leads), "", *_examples(on_leads)]
     if json:
         print_json(document)
     else:
@@ -173,6 +173,13 @@ def _transitions(on_leads: LeadsDiff) -> str:
             count = format_count(row["n"])
             rows.append([row["segment"], row["old_class"], row["new_class"], count, *rates])
     return text_table(["leads", "from", "to", "n", "accepted", "won"], rows, align="lllrrr", width=100)
+
+
+def _examples(on_leads: LeadsDiff) -> list[str]:
+    """Say some of the leads that change hands, in the words of the attributes; no id, no person."""
+    rows = on_leads.examples.astype("str").to_dict("records")
+    lines = [f"  {row['old_class']} → {row['new_class']}: {row['lead']}" for row in rows]
+    return ["for example:", *lines] if lines else []
 
 
 def document(

@@ -381,6 +381,7 @@ def test_diff_says_what_changed_and_whom_it_moves(run, folder):
     assert code == 1
     assert "hot now asks for employees >= 80 instead of 50 people (stricter)" in out
     assert "75 of 300 leads change class" in out
+    assert "hot → cold: a lead with employees" in out
     code, out, _ = run(
         "diff",
         folder / "definition.yaml",
