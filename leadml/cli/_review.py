@@ -138,9 +138,11 @@ def flush(
 
     The store is the one of MLFLOW_TRACKING_URI, else the folder's own. Exit code 75 if something still waits.
     """
-    from leadml.errors import LockedError
+    from leadml.errors import InputMissingError, LockedError
     from leadml.tracking import flush_spool
 
+    if not folder.is_dir():
+        raise InputMissingError(f"{folder}: no such folder. Name the output folder of an earlier run.")
     report = flush_spool(folder)
     if json:
         counts = {"sent": report.sent, "waiting": report.waiting, "refused": report.refused}

@@ -146,6 +146,12 @@ def test_a_broken_definition_is_65_with_every_finding(run, folder):
     assert "warm" in err
 
 
+def test_a_missing_folder_is_66_and_is_not_made(run, folder):
+    code, _, err = run("flush", folder / "nowhere")
+    assert (code, "no such folder" in err) == (66, True)
+    assert not (folder / "nowhere").exists()
+
+
 def test_a_missing_file_is_66(run, folder):
     code, _, err = run("lint", folder / "no.yaml")
     assert code == 66
