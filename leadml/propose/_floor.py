@@ -16,8 +16,7 @@ from leadml.propose._confirm import revise
 from leadml.propose._evidence import SearchResult, make_cells, search_edits
 from leadml.propose._goal import Goal
 from leadml.propose._pick import KNOWN_SHARE
-from leadml.propose._registration import Registration
-from leadml.propose._review import Review, open_review, read_confirmation
+from leadml.propose._review import Review, make_registration, open_review, read_confirmation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from leadml.definitions import Change, Definition
     from leadml.leads import LeadTable, TimeSplit
+    from leadml.propose._registration import Registration
 
     Floats = NDArray[np.float64]
 
@@ -263,30 +263,9 @@ def _counts(
 def _record(
     review: Review, changes: list[tuple[Change, ...]], found: SearchResult, max_changes: int
 ) -> Registration:
-    from leadml import __version__
-
-    return Registration(
-        definition=review.definition.name,
-        version=review.definition.version,
-        definition_sha256=review.definition.sha256,
-        data_sha256=review.table.manifest.data_sha256,
-        code_version=f"leadml {__version__}",
-        goal=review.goal.to_dict(),
-        stakes={} if review.stakes is None else review.stakes.to_dict(),
-        error_rate=review.error_rate,
-        max_changes=max_changes,
-        max_candidates=len(changes),
-        min_change=review.min_change,
-        discover_periods=review.split.discover_periods,
-        confirm_periods=review.split.confirm_periods,
-        discover_from=None,
-        discover_to=None,
-        confirm_from=None if review.split.confirm_from is None else review.split.confirm_from.isoformat(),
-        confirm_to=None if review.split.confirm_to is None else review.split.confirm_to.isoformat(),
-        n_discover=int(review.windows.discover.sum()),
-        n_confirm=int(review.windows.confirm.sum()),
-        n_searched=len(found.edits),
-        candidates=tuple(
+    return make_registration(
+        review,
+        [
             {
                 "criterion": " + ".join(change.address for change in change_set),
                 "kind": " + ".join(change.kind for change in change_set),
@@ -294,7 +273,10 @@ def _record(
                 "proposed": _words(change_set),
             }
             for change_set in changes
-        ),
+        ],
+        max_changes=max_changes,
+        max_candidates=len(changes),
+        n_searched=len(found.edits),
     )
 
 

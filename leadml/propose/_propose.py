@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadml import __version__
 from leadml._render import format_count
 from leadml.errors import ExperimentError
 from leadml.propose._confirm import confirm_candidates, find_promising
@@ -16,13 +15,13 @@ from leadml.propose._explore import plan_explorations
 from leadml.propose._goal import Goal, Stakes
 from leadml.propose._keep import explain_kept
 from leadml.propose._pick import Ranking, pick_candidates, rank_edits
-from leadml.propose._registration import Registration
 from leadml.propose._result import Exploration, JudgedChange, ProposalSet, name_change
 from leadml.propose._review import (
     Confirmation,
     ConfirmWith,
     Review,
     count_confirmed,
+    make_registration,
     open_review,
     read_confirmation,
 )
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
     from leadml.propose._board import Edit
     from leadml.propose._judge import Moved
+    from leadml.propose._registration import Registration
 
     Progress = Callable[[str, int, int], None]
 
@@ -276,36 +275,13 @@ def _registration(
                 "proposed": " + ".join(change.proposed or "(dropped)" for change in changes),
             }
         )
-    windows = review.windows
-    return Registration(
-        definition=review.definition.name,
-        version=review.definition.version,
-        definition_sha256=review.definition.sha256,
-        data_sha256=review.table.manifest.data_sha256,
-        code_version=f"leadml {__version__}",
-        goal=review.goal.to_dict(),
-        stakes={} if review.stakes is None else review.stakes.to_dict(),
-        error_rate=review.error_rate,
+    return make_registration(
+        review,
+        candidates,
         max_changes=max_changes,
         max_candidates=max_candidates,
-        min_change=review.min_change,
-        discover_periods=review.split.discover_periods,
-        confirm_periods=review.split.confirm_periods,
-        **_days(review, windows.discover, "discover"),
-        **_days(review, windows.confirm, "confirm"),
-        n_discover=int(windows.discover.sum()),
-        n_confirm=int(windows.confirm.sum()),
         n_searched=len(found.edits),
-        candidates=tuple(candidates),
     )
-
-
-def _days(review: Review, rows: NDArray[np.bool_], name: str) -> dict[str, str | None]:
-    start = review.targets["t0"][rows]
-    dated = start.dtype.kind == "M" and len(start) > 0
-    first = start.min().date().isoformat() if dated else None
-    last = start.max().date().isoformat() if dated else None
-    return {f"{name}_from": first, f"{name}_to": last}
 
 
 def _plan(

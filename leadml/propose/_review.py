@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from leadml import __version__
 from leadml._render import format_rate
 from leadml.definitions import criterion_mask
 from leadml.leads import split_periods
@@ -22,8 +23,11 @@ from leadml.propose._leads import (
     read_labels,
     select_evidence,
 )
+from leadml.propose._registration import Registration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -38,6 +42,7 @@ __all__ = [
     "Review",
     "count_confirmed",
     "count_recent",
+    "make_registration",
     "open_review",
     "read_confirmation",
 ]
@@ -414,3 +419,44 @@ def count_recent(
         )
 
     return [(count(since & ~recent), count(recent)) for recent in confirmed.recent]
+
+
+def make_registration(
+    review: Review,
+    candidates: Sequence[dict[str, str]],
+    *,
+    max_changes: int,
+    max_candidates: int,
+    n_searched: int,
+) -> Registration:
+    """Write down what is fixed before a confirmation label is read."""
+    windows = review.windows
+    return Registration(
+        definition=review.definition.name,
+        version=review.definition.version,
+        definition_sha256=review.definition.sha256,
+        data_sha256=review.table.manifest.data_sha256,
+        code_version=f"leadml {__version__}",
+        goal=review.goal.to_dict(),
+        stakes={} if review.stakes is None else review.stakes.to_dict(),
+        error_rate=review.error_rate,
+        max_changes=max_changes,
+        max_candidates=max_candidates,
+        min_change=review.min_change,
+        discover_periods=review.split.discover_periods,
+        confirm_periods=review.split.confirm_periods,
+        **_days(review, windows.discover, "discover"),
+        **_days(review, windows.confirm, "confirm"),
+        n_discover=int(windows.discover.sum()),
+        n_confirm=int(windows.confirm.sum()),
+        n_searched=n_searched,
+        candidates=tuple(candidates),
+    )
+
+
+def _days(review: Review, rows: NDArray[np.bool_], name: str) -> dict[str, str | None]:
+    start = review.targets["t0"][rows]
+    dated = start.dtype.kind == "M" and len(start) > 0
+    first = start.min().date().isoformat() if dated else None
+    last = start.max().date().isoformat() if dated else None
+    return {f"{name}_from": first, f"{name}_to": last}
