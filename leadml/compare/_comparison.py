@@ -16,8 +16,9 @@ from leadml.compare._contribution import compute_contributions, find_pays
 from leadml.compare._levels import compare_levels_of
 from leadml.compare._profile import MarginalProfile, compute_profiles
 from leadml.compare._rates import TARGETS, Labels, Rate, Target, compute_difference, read_labels
-from leadml.compare._reps import code_reps, compute_adjusted
-from leadml.compare._stability import compute_stability, find_segments
+from leadml.compare._reps import code_reps, compute_adjusted, describe_adjusted
+from leadml.compare._selection import describe_selection
+from leadml.compare._stability import compute_stability
 from leadml.compare._structure import place_leads
 from leadml.compare._unused import find_unused
 from leadml.compare._verdict import judge_criteria
@@ -65,8 +66,9 @@ class DefinitionComparison:
     handoff : DataFrame
         One row per period (first ``all``) and target: ``period``, ``target``, ``n_leads``, ``n_handed_over``,
         ``n``, ``rate``, ``ci_low``, ``ci_high`` of the leads handed over, and ``n_rest``, ``rate_rest``,
-        ``ci_low_rest``, ``ci_high_rest`` of the others; ``bound_low_rest`` and ``bound_high_rest`` hold the
-        rate of *all* others old enough, whatever those without a label would have done (Manski 1989).
+        ``ci_low_rest``, ``ci_high_rest`` of the others; ``n_mature_rest`` of these are old enough and
+        ``bound_low_rest`` and ``bound_high_rest`` hold the rate of *all* of them, whatever those
+        without a label would have done (Manski 1989).
     at_equal_volume : DataFrame
         One row per target: the definition and the model choosing equally many of the newest leads.
     at_equal_precision : DataFrame
@@ -81,6 +83,16 @@ class DefinitionComparison:
         Inside minus outside per criterion, target and period or segment.
     unused : DataFrame
         Attributes that no criterion uses, tested among the leads handed over.
+    selection : DataFrame
+        One row per target, ready to be shown: ``target``, ``n_handed_over``, ``n_rest`` (leads not handed
+        over that are old enough), ``n_rest_labelled`` and ``overlap`` (how many and which share of these have
+        a label after all), ``rate_rest`` of the labelled ones, ``bound_low`` and ``bound_high`` of all of
+        them whatever the others would have done (Manski 1989), and ``reading``, a sentence that says what
+        stays unknown. Nothing is filled in.
+    adjusted : DataFrame
+        One row per criterion, ready to be shown: acceptance inside minus outside, ``difference`` over all
+        leads and ``difference_adjusted`` among leads of the same rep, each with ``_low`` and ``_high``, and
+        a ``reading``. Empty without at least two reps.
     levels : DataFrame
         One row per level of each attribute that a criterion tests by level, and target: ``attribute``,
         ``level``, ``target``, ``n_leads``, ``share``, ``n`` (labelled), ``rate``, ``ci_low``, ``ci_high``.
@@ -103,6 +115,8 @@ class DefinitionComparison:
     verdicts: pd.DataFrame = field(repr=False)
     stability: pd.DataFrame = field(repr=False)
     unused: pd.DataFrame = field(repr=False)
+    selection: pd.DataFrame = field(repr=False)
+    adjusted: pd.DataFrame = field(repr=False)
     levels: pd.DataFrame = field(repr=False)
     profiles: tuple[MarginalProfile, ...] = field(repr=False)
     notes: tuple[str, ...] = ()
@@ -236,6 +250,7 @@ def compare_definition(
         break_even={target: pays[target].gained for target in TARGETS},
     )
     stability = compute_stability(met, _parts(definition, frame, targets), labels)
+    handoff = _describe_handoff(handed_over, labels, targets)
     return DefinitionComparison(
         definition=definition.name,
         version=definition.version,
@@ -243,7 +258,7 @@ def compare_definition(
         months=_months(targets),
         criteria=described,
         classes=_describe_classes(definition, placed, labels),
-        handoff=_describe_handoff(handed_over, labels, targets),
+        handoff=handoff,
         at_equal_volume=compare_at_equal_volume(handed_over, models, index=frame.index),
         at_equal_precision=compare_at_equal_precision(
             handed_over, models, index=frame.index, n_resamples=n_resamples, random_state=random_state
@@ -261,6 +276,8 @@ def compare_definition(
         ),
         stability=stability,
         unused=find_unused(definition, table, handed_over=handed_over, labels=labels),
+        selection=describe_selection(handoff),
+        adjusted=describe_adjusted(described),
         levels=compare_levels_of(definition, frame, labels),
         profiles=profiles,
         notes=(*_notes(definition, handed_over, labels), *_account_note(table)),
@@ -270,6 +287,8 @@ def compare_definition(
 def _parts(
     definition: Definition, frame: pd.DataFrame, targets: pd.DataFrame
 ) -> dict[str, NDArray[np.object_]]:
+    from leadml.models import find_segments  # scikit-learn comes with it
+
     columns = {"period": targets["period"]} | {name: frame[name] for name in find_segments(definition, frame)}
     return {
         name: column.astype(object).where(column.notna(), None).to_numpy() for name, column in columns.items()
@@ -454,7 +473,7 @@ def _bound(labels: Labels, mask: Mask, mature: Mask) -> dict[str, float]:
     n = int(np.count_nonzero(mask & mature))
     known, wins = (int(np.count_nonzero(mask & side)) for side in (labels.known, labels.positive))
     low, high = (wins / n, (wins + n - known) / n) if n else (nan, nan)
-    return {"bound_low_rest": low, "bound_high_rest": high}
+    return {"n_mature_rest": n, "bound_low_rest": low, "bound_high_rest": high}
 
 
 def _months(targets: pd.DataFrame) -> float | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadml._render import format_points
+
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-__all__ = ["code_reps", "compute_adjusted"]
+__all__ = ["code_reps", "compute_adjusted", "describe_adjusted"]
 
 _Z = 1.959963984540054
 
@@ -86,3 +88,43 @@ def compute_adjusted(
     spread = (a * (n1 - a) * n0**3 + b * (n0 - b) * n1**3) / (n1 * n0 * n**2)
     half = _Z * sqrt(float(spread.sum())) / weight
     return difference, max(difference - half, -1.0), min(difference + half, 1.0)
+
+
+_SHOWN = tuple(
+    f"{name}{end}" for name in ("difference", "difference_adjusted") for end in ("", "_low", "_high")
+)
+
+
+def describe_adjusted(criteria: pd.DataFrame) -> pd.DataFrame:
+    """Say of each criterion what comparing leads of the same rep changes.
+
+    Parameters
+    ----------
+    criteria : DataFrame
+        The comparison's rows per criterion and target.
+
+    Returns
+    -------
+    DataFrame
+        One row per criterion that could be compared within reps: ``criterion``, ``written``, ``difference``
+        and ``difference_adjusted`` with their ranges, ``reading``.
+    """
+    rows = criteria[(criteria["target"] == "accepted") & criteria["difference_adjusted"].notna()]
+    found = rows[["criterion", "written", *_SHOWN]].astype(dict.fromkeys(_SHOWN, float))
+    found = found.reset_index(drop=True)
+    found["reading"] = [
+        _read(*(float(row[name]) for name in _SHOWN)) for row in found[list(_SHOWN)].to_dict("records")
+    ]
+    return found
+
+
+def _read(crude: float, low: float, high: float, own: float, own_low: float, own_high: float) -> str:
+    told = f"{format_points(crude)} over all leads, {format_points(own)} among leads of the same rep"
+    shown, stays = low > 0 or high < 0, own_low > 0 or own_high < 0
+    if shown and not stays:
+        return f"{told}: what it seems to do is not shown apart from who decides."
+    if stays and not shown:
+        return f"{told}: who decides hid it."
+    if shown and stays and (own > 0) != (crude > 0):
+        return f"{told}: who decides turned it round."
+    return f"{told}."

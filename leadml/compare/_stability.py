@@ -16,28 +16,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from leadml.definitions import Definition
-
     Mask = NDArray[np.bool_]
 
-__all__ = ["compute_homogeneity", "compute_stability", "find_segments"]
+__all__ = ["compute_homogeneity", "compute_stability"]
 
 MIN_SIDE = 20
-MAX_LEVELS = 8
-MAX_SEGMENTS = 3
 
 _COLUMNS = (
     *("criterion", "target", "by", "level"),
     *("n_inside", "rate_inside", "n_outside", "rate_outside"),
     *("difference", "difference_low", "difference_high"),
 )
-
-
-def find_segments(definition: Definition, frame: pd.DataFrame) -> tuple[str, ...]:
-    """Return up to three categories of the definition with few levels, in the order of the file."""
-    names = [attribute.name for attribute in definition.attributes if attribute.type == "category"]
-    few = [name for name in names if name in frame.columns and 2 <= frame[name].nunique() <= MAX_LEVELS]
-    return tuple(few[:MAX_SEGMENTS])
 
 
 def compute_stability(

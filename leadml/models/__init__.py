@@ -11,13 +11,14 @@ from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
 from leadml.models._profile import ColumnProfile, compare_profile, count_bins, profile_leads
 from leadml.models._reps import RepEffects
-from leadml.models._segments import compare_calibration
+from leadml.models._segments import CalibrationParts, compare_calibration, find_segments
 from leadml.models._train import evaluate_predictions, labelled_rows, train_model
 
 __all__ = [
     "Bundle",
     "BundledModel",
     "Calibration",
+    "CalibrationParts",
     "Candidate",
     "ColumnProfile",
     "EbmClassifier",
@@ -38,6 +39,7 @@ __all__ = [
     "count_bins",
     "evaluate_predictions",
     "find_directions",
+    "find_segments",
     "fit_calibration",
     "labelled_rows",
     "list_candidates",

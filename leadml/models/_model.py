@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from leadml.models._level import LevelShift
     from leadml.models._profile import ColumnProfile
     from leadml.models._reps import RepEffects
+    from leadml.models._segments import CalibrationParts
 
 __all__ = ["TARGET_WORDS", "ModelEvaluation", "TrainedModel", "UntrainedModel", "predict_scores"]
 
@@ -122,6 +123,9 @@ class TrainedModel:
         The later leads, by the index of the lead table: y_true, y_prob, y_prob_definition.
     level : LevelShift
         Whether the level of the later leads has moved, and what recalibrating it does.
+    parts : CalibrationParts
+        Whether the probabilities hold in each quarter and segment of the later leads; ``parts.to_frame()``
+        is ready to be shown, ``parts.plot()`` draws the quarters.
     reps : RepEffects or None
         How much the reps' strictness matters to acceptance; None for won deals or without enough reps.
     profile : tuple of ColumnProfile
@@ -142,6 +146,7 @@ class TrainedModel:
     evaluation: ModelEvaluation
     holdout: pd.DataFrame = field(repr=False)
     level: LevelShift
+    parts: CalibrationParts = field(repr=False)
     reps: RepEffects | None = None
     profile: tuple[ColumnProfile, ...] = field(default=(), repr=False)
     notices: tuple[str, ...] = field(default=(), repr=False)

@@ -31,6 +31,7 @@ from leadml.models._level import compare_levels
 from leadml.models._model import TARGET_WORDS, ModelEvaluation, TrainedModel, UntrainedModel
 from leadml.models._profile import profile_leads
 from leadml.models._reps import RepEffects, code_reps, estimate_rep_effects
+from leadml.models._segments import find_segments, judge_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,6 +162,8 @@ def train_model(
         {"y_true": label[test], "y_prob": predictors["model"], "y_prob_definition": by_definition},
         index=table.frame.index[test],
     )
+    parts = {"period": targets["period"]} if "period" in targets else {}
+    parts |= {name: table.frame[name] for name in find_segments(definition, table.frame)}
     return TrainedModel(
         target=target,
         features=features,
@@ -172,6 +175,12 @@ def train_model(
         evaluation=evaluation,
         holdout=holdout.sort_index(),
         level=level,
+        parts=judge_parts(
+            label[test],
+            predictors["model"],
+            {name: column.iloc[test] for name, column in parts.items()},
+            target=target,
+        ),
         reps=reps,
         profile=profile_leads(table.frame, table.contract),
         notices=notices,

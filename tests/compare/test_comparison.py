@@ -187,6 +187,29 @@ def test_the_rate_of_those_not_handed_over_is_bounded_and_not_filled_in():
     assert (found["bound_low_rest"], found["bound_high_rest"]) == (pytest.approx(1 / 4), pytest.approx(2 / 4))
 
 
+@pytest.mark.parametrize(
+    ("accepted", "n_labelled", "words"),
+    [
+        (ACCEPTED, 3, "Of 6 leads that were not handed over 3 have a settled verdict, 33 % of these"),
+        ([1, 1, 1, 0] + [np.nan] * 6, 0, "unknown, and no model can tell"),
+        ([1, 1, 1, 0, 0, 0, 0, 0, 0, 1], 6, "have a settled verdict: 17 % of them are accepted."),
+    ],
+)
+def test_what_was_never_handed_over_stays_unknown_and_is_said(accepted, n_labelled, words):
+    found = compare(ALL, leads(MONTHS, SIZE), labels(accepted)).selection.iloc[0]
+    assert (found["n_rest"], found["n_rest_labelled"]) == (6, n_labelled)
+    assert found["overlap"] == pytest.approx(n_labelled / 6)
+    assert words in found["reading"].replace("\xa0", " ")
+    if n_labelled == 0:
+        assert (found["bound_low"], found["bound_high"]) == (0.0, 1.0)
+
+
+def test_nothing_is_hidden_where_every_lead_is_handed_over():
+    found = compare(ALL, leads([1, 1], [90, 90]), labels([1, 0])).selection.iloc[0]
+    assert "Every lead that is old enough is handed over" in found["reading"]
+    assert np.isnan(found["overlap"])
+
+
 def test_definition_and_model_choose_equally_many_of_the_later_leads():
     frame, targets = leads(MONTHS, SIZE), labels(ACCEPTED)
     model = model_for([0.0, 1.0, 1.0, 0.0], [0.1, 0.9, 0.8, 0.2], [3, 4, 5, 6])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from leadml.compare._rates import Labels
-from leadml.compare._reps import code_reps, compute_adjusted
+from leadml.compare._reps import code_reps, compute_adjusted, describe_adjusted
 
 
 def labels(y):
@@ -56,3 +56,24 @@ def test_reps_whose_leads_are_all_on_one_side_say_nothing():
     reps = np.array([0, 0, 1, -1])
     assert np.isnan(compute_adjusted(inside, labels([1, 0, 1, 0]), reps)).all()
     assert np.isnan(compute_adjusted(inside, labels([np.nan] * 4), np.array([0, 0, 0, 0]))).all()
+
+
+@pytest.mark.parametrize(
+    ("crude", "own", "words"),
+    [
+        ((0.2, 0.1, 0.3), (0.0, -0.1, 0.1), "is not shown apart from who decides"),
+        ((0.0, -0.1, 0.1), (0.2, 0.1, 0.3), "who decides hid it"),
+        ((0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), "who decides turned it round"),
+        ((0.2, 0.1, 0.3), (0.1, 0.05, 0.15), "+10.0 points among leads of the same rep."),
+    ],
+)
+def test_what_the_reps_change_is_said_in_a_sentence(crude, own, words):
+    names = ("difference", "difference_low", "difference_high")
+    names += ("difference_adjusted", "difference_adjusted_low", "difference_adjusted_high")
+    common = {"criterion": "hot.size", "written": "size >= 50"}
+    row = common | dict(zip(names, (*crude, *own), strict=True)) | {"target": "accepted"}
+    won = row | {"target": "won"} | dict.fromkeys(names[3:], np.nan)
+    found = describe_adjusted(pd.DataFrame([row, won]))
+    assert len(found) == 1
+    assert words in found["reading"][0].replace("\xa0", " ")
+    assert len(describe_adjusted(pd.DataFrame([won]))) == 0
