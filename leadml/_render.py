@@ -194,10 +194,12 @@ def format_value(value: object) -> str:
 def _environment(package: str) -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    root = importlib.resources.files(package) / "templates"
+    roots = [importlib.resources.files(place) / "templates" for place in (package, "leadml")]
 
-    def load(name: str) -> str:
-        return (root / name).read_text(encoding="utf-8")
+    def load(name: str) -> str | None:
+        """Read a template of the package, else one that all pages share."""
+        found = next((root / name for root in roots if (root / name).is_file()), None)
+        return None if found is None else found.read_text(encoding="utf-8")
 
     environment = Environment(
         loader=FunctionLoader(load),
@@ -236,7 +238,8 @@ def render_template(package: str, name: str, **values: object) -> Markup:
     package : str
         Dotted name, for example ``leadml.review``.
     name : str
-        File name of the template.
+        File name of the template. What it includes may also stand in ``leadml/templates``, where the style
+        sheet of all pages is.
     **values : object
         What the template names. Texts are escaped.
 

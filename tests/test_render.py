@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import TemplateNotFound
 from markupsafe import Markup
 
 from leadml._render import (
@@ -18,6 +19,7 @@ from leadml._render import (
     format_value,
     render_card,
     render_frame,
+    render_template,
     text_block,
     text_table,
 )
@@ -166,3 +168,14 @@ def test_paragraph_hangs_under_its_bullet():
     first, second, *_ = text.splitlines()
     assert first.startswith("  - word")
     assert second.startswith("    word")
+
+
+def test_all_pages_share_one_style_sheet():
+    sheets = [str(render_template(package, "page.css")) for package in ("leadml.review", "leadml.monitor")]
+    assert sheets[0] == sheets[1]
+    assert "prefers-color-scheme: dark" in sheets[0]
+
+
+def test_a_template_that_is_not_there_is_named():
+    with pytest.raises(TemplateNotFound, match=r"nothing\.html"):
+        render_template("leadml.review", "nothing.html")
