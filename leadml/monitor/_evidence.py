@@ -147,15 +147,15 @@ def rate_range(
     if not 0 < error_rate < 1:
         raise ValueError(f"error_rate: expected a number between 0 and 1, got {error_rate!r}.")
     yes, leads = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64))
-    low = _lower_end(yes, leads, 1 / error_rate)
-    high = 1 - _lower_end(leads - yes, leads, 1 / error_rate)
-    return low, high
+    # The upper end is one minus the lower end of the opposite.
+    low, high = _lower_end(np.stack([yes, leads - yes]), leads, 1 / error_rate)
+    return low, 1 - high
 
 
 def _lower_end(yes: NDArray[np.float64], leads: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
     """Find by bisection the largest rate that the evidence says is exceeded."""
-    low = np.zeros(leads.shape)
-    high = np.divide(yes, leads, out=np.zeros(leads.shape), where=leads > 0)
+    low = np.zeros(yes.shape)
+    high = np.divide(yes, leads, out=np.zeros(yes.shape), where=leads > 0)
     for _ in range(_STEPS):
         middle = (low + high) / 2
         exceeded = rate_evidence(yes, leads, rate=middle, direction="above") >= limit

@@ -135,14 +135,10 @@ def predict_targets(
         return found
     for target, trained_model in models.items():
         if isinstance(trained_model, TrainedModel):
-            found[target] = _prediction(
-                target,
-                rows,
-                trained_model.predict_proba(frame),
-                trained_model.predict_proba(frame, level="trained"),
-                trained_model.evaluation.metrics,
-                trained_model.offset,
-            )
+            now = trained_model.predict_proba(frame)
+            trained = trained_model.predict_proba(frame, level="trained") if trained_model.offset else now
+            metrics = trained_model.evaluation.metrics
+            found[target] = _prediction(target, rows, now, trained, metrics, trained_model.offset)
     return found
 
 

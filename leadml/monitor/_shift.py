@@ -274,11 +274,16 @@ def _attribute(values: pd.Series, before: Bits, now: Bits) -> dict[str, Any]:
         if enough:
             row |= _numbers(first.to_numpy(dtype=np.float64), second.to_numpy(dtype=np.float64))
         return row
-    return row | _levels(_texts(first), _texts(second), enough=enough)
+    codes, names = _coded(values)
+    return row | _levels(codes[before & ~missing], codes[now & ~missing], names, enough=enough)
 
 
-def _texts(values: pd.Series) -> pd.Series:
-    return values.astype(str).astype(object)
+def _coded(values: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
+    """Number the levels in the order of their names, or as declared; -1 is missing."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return np.asarray(values.cat.codes, dtype=np.int64), [str(level) for level in values.cat.categories]
+    codes, levels = pd.factorize(values, sort=True)
+    return np.asarray(codes, dtype=np.int64), [str(level) for level in levels]
 
 
 def _missing_p_value(first: Bits, second: Bits) -> float:
@@ -300,13 +305,12 @@ def _numbers(first: Floats, second: Floats) -> dict[str, Any]:
     }
 
 
-def _levels(first: pd.Series, second: pd.Series, *, enough: bool) -> dict[str, Any]:
-    codes, levels = pd.factorize(pd.concat([first, second], ignore_index=True))
-    known, new = codes[: len(first)], codes[len(first) :]
-    seen = np.bincount(known, minlength=len(levels))
-    came = np.bincount(new, minlength=len(levels))
+def _levels(
+    known: NDArray[np.int64], new: NDArray[np.int64], names: list[str], *, enough: bool
+) -> dict[str, Any]:
+    seen, came = (np.bincount(part, minlength=len(names)) for part in (known, new))
     unseen = (seen == 0) & (came > 0)
-    named = [str(level) for level in levels[unseen & (came >= SHOWN_LEVEL)]]
+    named = [names[place] for place in np.flatnonzero(unseen & (came >= SHOWN_LEVEL))]
     row: dict[str, Any] = {
         "n_new_levels": int(unseen.sum()),
         "leads_in_new_levels": int(came[unseen].sum()),
@@ -315,15 +319,15 @@ def _levels(first: pd.Series, second: pd.Series, *, enough: bool) -> dict[str, A
     if not enough:
         return row
     if unseen.any():
-        row["p_new_levels"] = _new_level_p_value(
-            int(came[unseen].max()), len(levels), len(first), len(second)
-        )
+        n_levels = int((seen + came > 0).sum())
+        row["p_new_levels"] = _new_level_p_value(int(came[unseen].max()), n_levels, known.size, new.size)
     distance, p_value = _homogeneity(known, new)
+    there = seen + came > 0
     return row | {
         "test": "chi square",
         "distance": distance,
         "p_value": p_value,
-        **_stability(seen, came),
+        **_stability(seen[there], came[there]),
     }
 
 
@@ -338,6 +342,7 @@ def _homogeneity(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[f
     """Total variation and chi-square p-value of two samples of codes; rare codes are taken together."""
     width = int(max(first.max(initial=0), second.max(initial=0))) + 1
     counts = np.array([np.bincount(first, minlength=width), np.bincount(second, minlength=width)], float)
+    counts = counts[:, counts.sum(axis=0) > 0]
     share = counts / counts.sum(axis=1, keepdims=True)
     distance = float(np.abs(share[0] - share[1]).sum() / 2)
     expected = counts.sum(axis=0) * counts.sum(axis=1).min() / counts.sum()
@@ -425,7 +430,11 @@ def compare_together(
     new = rng.permutation(np.flatnonzero(now))[:_MAX_SAMPLE]
     rows = np.concatenate([old, new])
     enough = min(len(old), len(new)) >= 2 * MIN_LEADS
-    X = _design(frame.iloc[rows], names, reference=len(old)) if enough else np.zeros((len(rows), 0))
+    X = (
+        _design(frame[list(names)].iloc[rows], names, reference=len(old))
+        if enough
+        else np.zeros((len(rows), 0))
+    )
     if X.shape[1] == 0:
         return Together(
             auc=np.nan, auc_low=np.nan, auc_high=np.nan, p_value=np.nan, n_before=len(old), n_now=len(new)
@@ -470,9 +479,11 @@ def _columns(values: pd.Series, reference: int) -> list[Floats]:
         return _scores(np.where(missing, np.nan, values.cat.codes.to_numpy(dtype=np.float64)), reference)
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
         return _scores(values.to_numpy(dtype=np.float64, na_value=np.nan), reference)
-    texts = values.astype(str).astype(object).where(~missing, "")
-    common = texts[:reference][~missing[:reference]].value_counts().index[:_MAX_LEVELS]
-    flags: list[Floats] = [(texts == level).to_numpy(dtype=np.float64) for level in sorted(common)[1:]]
+    codes, levels = _coded(values)
+    counts = np.bincount(codes[:reference][~missing[:reference]], minlength=len(levels))
+    common = np.argsort(-counts, kind="stable")[:_MAX_LEVELS]
+    common = common[counts[common] > 0]
+    flags: list[Floats] = [(codes == code).astype(np.float64) for code in sorted(common)[1:]]
     return [flag - flag[:reference].mean() for flag in flags]
 
 
