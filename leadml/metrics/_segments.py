@@ -272,9 +272,7 @@ def _offset(
     return float(y.size), wins, float(p.mean()), wins / y.size, float(coef[0]), error
 
 
-def estimate_prevalence(
-    y_prob: ArrayLike, base_rate: float, *, max_iterations: int = 1_000
-) -> tuple[float, NDArray[np.float64]]:
+def estimate_prevalence(y_prob: ArrayLike, base_rate: float) -> tuple[float, NDArray[np.float64]]:
     """Estimate the share of positives without labels, and the probabilities that would follow.
 
     Only for display: it is right if nothing but the share of positives has changed, and badly wrong if the
@@ -286,8 +284,6 @@ def estimate_prevalence(
         Probabilities of a model trained at `base_rate`, without labels.
     base_rate : float
         Share of positives in training, between 0 and 1.
-    max_iterations : int, default 1000
-        Of the EM algorithm.
 
     Returns
     -------
@@ -304,13 +300,24 @@ def estimate_prevalence(
         raise ValueError(f"base_rate: expected a number between 0 and 1, got {base_rate!r}.")
     if not p.size:
         return float("nan"), p
-    prevalence, adjusted = base_rate, p
-    for _ in range(max_iterations):
-        yes = p * (prevalence / base_rate)
-        no = (1 - p) * ((1 - prevalence) / (1 - base_rate))
-        adjusted = np.divide(yes, yes + no, out=np.zeros_like(p), where=yes + no > 0)
-        step = float(adjusted.mean()) - prevalence
-        prevalence += step
-        if abs(step) < 1e-10:
-            break
+    prevalence = _most_likely_share(p / base_rate, (1 - p) / (1 - base_rate), base_rate)
+    yes = p * (prevalence / base_rate)
+    no = (1 - p) * ((1 - prevalence) / (1 - base_rate))
+    adjusted = np.divide(yes, yes + no, out=np.zeros_like(p), where=yes + no > 0)
     return prevalence, adjusted
+
+
+def _most_likely_share(yes: NDArray[np.float64], no: NDArray[np.float64], start: float) -> float:
+    """Find where the concave likelihood of a mixture is largest: the limit of the EM algorithm of [1]."""
+
+    def slope(share: float) -> float:
+        return float(((yes - no) / (share * yes + (1 - share) * no)).mean())
+
+    low, high = 1e-12, 1 - 1e-12
+    if abs(slope(start)) < low:
+        return start
+    if slope(low) <= 0:
+        return 0.0
+    if slope(high) >= 0:
+        return 1.0
+    return float(brentq(slope, low, high, xtol=low))

@@ -77,6 +77,8 @@ def test_em_finds_a_pure_label_shift_and_is_fooled_by_better_leads():
     assert prevalence > better.mean() + 0.1
     assert adjusted.mean() == pytest.approx(prevalence, abs=1e-6)
     assert np.isnan(estimate_prevalence([], 0.1)[0])
+    assert estimate_prevalence(np.full(50, 0.1), 0.1)[0] == 0.1  # nothing speaks for another share
+    assert [estimate_prevalence(np.full(50, p), 0.1)[0] for p in (0.05, 0.2)] == [0.0, 1.0]
 
 
 def test_bad_arguments_are_refused():
