@@ -27,7 +27,8 @@ import pandas as pd
 
 from leadml.definitions import parse_definition
 from leadml.propose._board import Board, build_board
-from leadml.propose._evidence import Cells, count_pair, make_cells, search_edits
+from leadml.propose._evidence import count_joint, search_edits
+from leadml.propose._joint import Cells, Job, make_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,12 +101,11 @@ def time_leadml(world: World, repeats: int) -> dict[str, float]:
     everyone = np.ones(n, bool)
     code_s, board = seconds(lambda: build_board(world.definition, world.frame, sample=everyone), 1)
     cells = make_cells(np.where(world.won, 2, 1).astype(np.int8), np.zeros(n, np.int16), everyone, 1)
-    hot = board.classes[0]
-    rows = np.flatnonzero(hot.effect != 0)
+    rows = np.arange(n)
     used = pairs(N_CRITERIA)
 
     def one_pass() -> list[Any]:
-        return [count_pair(hot, hot.rule, a, b, rows, cells) for a, b in used]
+        return [count_joint(board, Job(dials=pair, only=(0, 0)), rows, cells) for pair in used]
 
     pass_s, tables = seconds(one_pass, max(1, min(repeats, 3 if n > 1_000_000 else repeats)))
     search_s, (gain, looked) = seconds(lambda: best_exact(tables, cells), repeats)
@@ -123,16 +123,15 @@ def time_leadml(world: World, repeats: int) -> dict[str, float]:
 
 def value_of(board: Board, won: NDArray[np.bool_], turns: dict[int, int]) -> float:
     """Compute the value of a definition the plain way: evaluate it on every lead."""
-    hot = board.classes[0]
     passed = np.logical_and.reduce(
-        [dial.passes[turns.get(number, 0)][dial.codes] for number, dial in enumerate(hot.dials)]
+        [dial.passes[turns.get(number, 0)][dial.codes] for number, dial in enumerate(board.dials)]
     )
     return float(VALUE * won[passed].sum() - COST * passed.sum())
 
 
 def time_loop(world: World, board: Board, sample: int = 400) -> dict[str, Any]:
     """Time a loop over all pairs of changes, on a sample of them."""
-    sizes = [len(dial.alternatives) + 1 for dial in board.classes[0].dials]
+    sizes = [len(dial.alternatives) + 1 for dial in board.dials]
     total = sum(sizes[a] * sizes[b] for a, b in pairs(N_CRITERIA))
     rng = np.random.default_rng(1)
     start = time.process_time()
@@ -153,7 +152,7 @@ def time_optuna(world: World, board: Board, best: float, n_trials: int = 1000) -
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     now = value_of(board, world.won, {})
-    sizes = [len(dial.alternatives) for dial in board.classes[0].dials]
+    sizes = [len(dial.alternatives) for dial in board.dials]
 
     def objective(trial: Any) -> float:
         a, b = pairs(N_CRITERIA)[trial.suggest_int("pair", 0, len(pairs(N_CRITERIA)) - 1)]

@@ -45,6 +45,7 @@ from leadml.definitions._definition import (
     PointRule,
     PointScore,
     Prices,
+    points_scale,
     walk_criteria,
 )
 from leadml.definitions._diff import DefinitionDiff, diff_definitions
@@ -55,7 +56,7 @@ from leadml.definitions._lint import lint_definition
 from leadml.definitions._read import load_definition, parse_definition
 from leadml.definitions._report import Finding, LintReport
 from leadml.definitions._rules import Rule, describe_rules
-from leadml.definitions._write import Change, apply_changes, next_version
+from leadml.definitions._write import Change, ChangeKind, apply_changes, next_version
 
 if TYPE_CHECKING:
     from leadml.definitions._diff_leads import LeadsDiff, diff_on_leads
@@ -84,6 +85,7 @@ __all__ = [
     "DIMENSIONS",
     "Attribute",
     "Change",
+    "ChangeKind",
     "ClassChange",
     "Criterion",
     "Definition",
@@ -117,6 +119,7 @@ __all__ = [
     "next_version",
     "parse_criterion",
     "parse_definition",
+    "points_scale",
     "walk_criteria",
 ]
 

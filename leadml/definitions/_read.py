@@ -88,7 +88,10 @@ _GROUPS = ("all_of", "any_of", "at_least", "of")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a criterion or a group stands: its node, the list that holds it, the list that it is."""
+    """Where a criterion or a group stands: its node, the list that holds it, the list that it is.
+
+    `k` is the number that belongs to it: of an at-least group, or the points of a rule.
+    """
 
     node: Node
     parent: SequenceNode | None = None
@@ -448,6 +451,8 @@ def _read_point_rule(reader: _Reader, node: Node, score: str) -> PointRule | Non
     if when is None or points is None:
         return None
     criterion = _read_criterion(reader, when, score)
+    number = mapping.get("points")
+    reader.places[criterion.address] = Place(node=when, k=number if isinstance(number, ScalarNode) else None)
     return PointRule(when=criterion, points=points, fades_over=over, age=age, line=mapping.line)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from leadml._yaml import MappingNode, Node, ScalarNode, SequenceNode
-from leadml.definitions._definition import Criterion, Definition, Group, LeadClass, said
+from leadml.definitions._definition import Criterion, Definition, Group, LeadClass, PointScore, said
 from leadml.definitions._grammar import format_value, read_criterion
 from leadml.definitions._read import Place, read_places
 from leadml.errors import DefinitionError
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
+    from leadml.definitions._definition import GroupKind
+
 __all__ = ["Change", "ChangeKind", "apply_changes", "next_version"]
 
-ChangeKind = Literal["threshold", "level_added", "level_removed", "dropped", "added", "at_least"]
-_MOVES_ADDRESSES = frozenset({"dropped", "added"})
+ChangeKind = Literal[
+    "threshold", "level_added", "level_removed", "dropped", "added", "at_least", "group", "points"
+]
+_MOVES_ADDRESSES = frozenset({"dropped", "added", "group"})
+_OF_GROUPS = frozenset({"added", "at_least", "group"})
+_GROUP_WORDS = re.compile(r"(?:(?P<all>all)|(?P<any>any)|at least (?P<k>[0-9]{1,4})) of [0-9]{1,4}")
+_POINTS_WORDS = re.compile(r"(?P<points>-?[0-9]+(?:\.[0-9]+)?) points for .+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +37,15 @@ class Change:
     Parameters
     ----------
     address : str
-        The criterion that changes; for ``added`` and ``at_least`` the group, for example ``hot`` or
-        ``hot.any_of``.
-    kind : {"threshold", "level_added", "level_removed", "dropped", "added", "at_least"}
+        The criterion that changes; for ``added``, ``at_least`` and ``group`` the group, for example ``hot``
+        or ``hot.any_of``; for ``points`` the rule, for example ``engagement.page_views``.
+    kind : {"threshold", "level_added", "level_removed", "dropped", "added", "at_least", "group", "points"}
         What happens.
     written : str
-        What the definition says today: the criterion, or the number of an ``at_least``; empty for ``added``.
+        What the definition says today: the criterion, the number of an ``at_least``, ``all of 4`` for a
+        group, ``10 points for …`` for a rule of points; empty for ``added``.
     proposed : str or None
-        What it will say; None for ``dropped``.
+        What it will say, such as ``at least 3 of 4``; None for ``dropped``.
     """
 
     address: str
@@ -115,11 +124,12 @@ def _check_asked(definition: Definition, changes: Sequence[Change]) -> None:
     for change in changes:
         where = f"{definition.source}: change of {change.address!r}"
         place = places.get(change.address)
-        if place is None or change.address.startswith("@"):
+        is_points = place is not None and place.k is not None and place.items is None
+        if place is None or change.address.startswith("@") or is_points != (change.kind == "points"):
             findings.append(f"{where}: expected an address of this definition, got none of that name.")
-        elif change.kind in {"added", "at_least"} and place.items is None:
+        elif change.kind in _OF_GROUPS and place.items is None:
             findings.append(f"{where}: {change.kind!r} needs the address of a group, this is a criterion.")
-        elif change.kind not in {"added", "at_least", "dropped"} and not isinstance(place.node, ScalarNode):
+        elif change.kind not in {*_OF_GROUPS, "dropped"} and not isinstance(place.node, ScalarNode):
             findings.append(f"{where}: {change.kind!r} needs the address of a criterion, this is a group.")
         elif change.kind != "dropped" and change.proposed is None:
             findings.append(f"{where}: expected the proposed text, got nothing.")
@@ -162,7 +172,20 @@ def _changed(definition: Definition, change: Change) -> Definition:
         else lead_class
         for lead_class in definition.classes
     )
-    return replace(definition, classes=classes)
+    points = tuple(_changed_points(score, change, definition) for score in definition.points)
+    return replace(definition, classes=classes, points=points)
+
+
+def _changed_points(score: PointScore, change: Change, definition: Definition) -> PointScore:
+    if change.kind != "points":
+        return score
+    rules = tuple(
+        replace(rule, points=_proposed_points(change, definition))
+        if rule.when.address == change.address
+        else rule
+        for rule in score.rules
+    )
+    return replace(score, rules=rules)
 
 
 def _changed_group(group: Group, change: Change, definition: Definition) -> Group:
@@ -181,6 +204,8 @@ def _changed_group(group: Group, change: Change, definition: Definition) -> Grou
         members.append(_proposed(change, definition))
     if group.address == change.address and change.kind == "at_least":
         k = _proposed_k(change, definition)
+    if group.address == change.address and change.kind == "group":
+        return _asking(replace(group, members=tuple(members)), change, definition)
     if not members:
         raise DefinitionError(
             f"{definition.source}: dropping {change.address!r} leaves {group.address!r} without a criterion."
@@ -216,11 +241,41 @@ def _proposed_k(change: Change, definition: Definition) -> int:
     )
 
 
+def _asking(group: Group, change: Change, definition: Definition) -> Group:
+    """Return a group that asks for all, any or a number of its members."""
+    match = _GROUP_WORDS.fullmatch(change.proposed or "")
+    n = len(group.members)
+    k = 0 if match is None else n if match["all"] else 1 if match["any"] else int(match["k"])
+    if match is None or not 1 <= k <= n:
+        raise DefinitionError(
+            f"{definition.source}: change of {change.address!r}: expected `all of {n}`, `any of {n}` or "
+            f"`at least k of {n}`, got {change.proposed!r}."
+        )
+    kind: GroupKind = "at_least"
+    if group.kind != "at_least" and not match["k"]:
+        kind = "all_of" if match["all"] else "any_of"
+    return replace(group, kind=kind, k=k)
+
+
+def _proposed_points(change: Change, definition: Definition) -> Decimal:
+    match = _POINTS_WORDS.fullmatch(change.proposed or "")
+    if match is None:
+        raise DefinitionError(
+            f"{definition.source}: change of {change.address!r}: expected `20 points for …`, "
+            f"got {change.proposed!r}."
+        )
+    return Decimal(match["points"])
+
+
 def _candidates(definition: Definition, place: Place, change: Change, version: str) -> Iterator[str]:
     """Yield new texts, the smallest edit first."""
     text = definition.text
     if change.kind == "at_least" and place.k is not None:
         yield from _rewritten(text, place.k, str(_proposed_k(change, definition)))
+    elif change.kind == "group" and isinstance(place.node, MappingNode):
+        yield from _regrouped(definition, place.node, place.k, change)
+    elif change.kind == "points" and place.k is not None:
+        yield from _rewritten(text, place.k, format_value(_proposed_points(change, definition)))
     elif change.kind == "dropped":
         yield from _without(text, place, version)
     elif change.kind == "added" and place.items is not None:
@@ -229,6 +284,33 @@ def _candidates(definition: Definition, place: Place, change: Change, version: s
     elif isinstance(place.node, ScalarNode):
         yield from _renumbered(definition, place.node, change)
         yield from _rewritten(text, place.node, change.proposed or "")
+
+
+def _regrouped(
+    definition: Definition, node: MappingNode, number: ScalarNode | None, change: Change
+) -> Iterator[str]:
+    """Rename the key of a group's list, with the number that it asks for before it."""
+    text = definition.text
+    match = _GROUP_WORDS.fullmatch(change.proposed or "")
+    key = next((key for key, _ in node.items if key.text in {"all_of", "any_of"}), None)
+    if match is None:
+        return
+    if key is None:
+        n = (change.proposed or "").rpartition(" ")[2]
+        k = n if match["all"] else "1" if match["any"] else match["k"]
+        yield from _rewritten(text, number, k) if number is not None else ()
+        return
+    if not match["k"]:
+        yield text[: key.start] + ("all_of" if match["all"] else "any_of") + text[key.end :]
+        return
+    if _is_flow(node, text):
+        yield text[: key.start] + f"at_least: {match['k']}, of" + text[key.end :]
+        return
+    margin = " " * len(_dash(text, key))
+    words = f"at_least: {match['k']}{_newline(text)}{margin}of"
+    yield text[: key.start] + words + text[key.end :]
+    end = _tight_end(node, text)
+    yield text[: key.start] + f"{{at_least: {match['k']}, of" + text[key.end : end] + "}" + text[end:]
 
 
 def _renumbered(definition: Definition, node: ScalarNode, change: Change) -> Iterator[str]:

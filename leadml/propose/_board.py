@@ -1,4 +1,4 @@
-"""The written definition on the leads: what each class's dials can do to who is handed over."""
+"""The written definition on the leads: what its dials and groups can do to who is handed over."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ import numpy as np
 
 from leadml.definitions import Criterion, evaluate_criteria
 from leadml.propose._dials import Dial, build_added_dials, build_dials
-from leadml.propose._rules import Patterns, count_changes, evaluate_rule, find_patterns
+from leadml.propose._rules import (
+    Handoff,
+    Patterns,
+    count_deciding,
+    find_group_changes,
+    find_patterns,
+    read_handoff,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import date
 
     import pandas as pd
@@ -21,81 +29,109 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.bool_]
 
-__all__ = ["Board", "ClassBoard", "Edit", "build_board"]
+__all__ = ["Board", "Edit", "Variant", "build_board"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """A change of one class: alternatives of its dials and, perhaps, another at-least number.
+    """A change of the definition: alternatives of its dials and, perhaps, other numbers of its groups.
 
     Attributes
     ----------
-    board : int
-        Which class board.
     turns : tuple of (dial, alternative)
         Ascending by dial; alternatives count from 1.
     variant : int
-        Which other at-least number, -1 for the written one.
+        Which variant of the groups, -1 for the written one.
+    n_changes : int
+        How many changes a person has to agree to.
     """
 
-    board: int
     turns: tuple[tuple[int, int], ...]
     variant: int = -1
-
-    @property
-    def n_changes(self) -> int:
-        """How many changes a person has to agree to."""
-        return len(self.turns) + (self.variant >= 0)
+    n_changes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ClassBoard:
-    """One class on the leads.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One group that asks for another number of its criteria, or two.
 
     Attributes
     ----------
-    name : str
-    rule : Group
-    dials : tuple of Dial
-    variants : tuple of (Change, Group)
-        Other at-least numbers.
-    patterns : Patterns
-        Pass bits of the written criteria.
-    effect : ndarray of int8 of shape (n_leads,)
-        What entering this class does to a lead: +1 it is handed over that was not, -1 the reverse, 0
-        nothing (an earlier class takes it, or the next class that would take it is treated alike).
+    changes : tuple of Change
+    handoff : Handoff
+        Who is handed over then.
     """
 
-    name: str
-    rule: Group
-    dials: tuple[Dial, ...]
-    variants: tuple[tuple[Change, Group], ...]
-    patterns: Patterns
-    effect: NDArray[np.int8]
+    changes: tuple[Change, ...]
+    handoff: Handoff
 
-    def inside(self) -> Bits:
-        """Return which leads meet the written rule."""
-        return self.patterns.values(self.rule)[self.patterns.index]
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Addresses of the groups."""
+        return frozenset(change.address for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Board:
+    """A definition on the leads.
+
+    Attributes
+    ----------
+    dials : tuple of Dial
+        Class by class: its criteria in the order of the file, then those that may be added.
+    decides : tuple of bool
+        Per dial, whether its class can change who is handed over.
+    class_names : tuple of str
+        Per dial.
+    handoff : Handoff
+        As written, with room for criteria that may be added.
+    variants : tuple of Variant
+    patterns : Patterns
+        Pass bits of the written criteria that decide.
+    handed_over : ndarray of bool of shape (n_leads,)
+        Which leads the written definition hands over.
+    """
+
+    dials: tuple[Dial, ...]
+    decides: tuple[bool, ...]
+    class_names: tuple[str, ...]
+    handoff: Handoff
+    variants: tuple[Variant, ...]
+    patterns: Patterns
+    handed_over: Bits
+
+    @property
+    def turnable(self) -> tuple[int, ...]:
+        """Dials that may be turned and decide."""
+        return tuple(
+            number
+            for number, (dial, decides) in enumerate(zip(self.dials, self.decides, strict=True))
+            if decides and dial.alternatives
+        )
 
     def addresses(self, edit: Edit) -> tuple[str, ...]:
         """Return the addresses an edit touches."""
         turned = tuple(self.dials[dial].address for dial, _ in edit.turns)
-        return turned if edit.variant < 0 else (*turned, self.variants[edit.variant][0].address)
+        if edit.variant < 0:
+            return turned
+        return (*turned, *(change.address for change in self.variants[edit.variant].changes))
 
     def changes(self, edit: Edit) -> tuple[Change, ...]:
         """Return an edit as changes of the definition."""
         turned = tuple(self.dials[dial].change(number) for dial, number in edit.turns)
-        return turned if edit.variant < 0 else (*turned, self.variants[edit.variant][0])
+        return turned if edit.variant < 0 else (*turned, *self.variants[edit.variant].changes)
 
     def leaves_enough(self, edit: Edit) -> bool:
         """Whether every group keeps enough members when an edit drops some."""
         dropped = [
-            self.dials[dial].stands_in
-            for dial, number in edit.turns
-            if self.dials[dial].alternatives[number - 1].kind == "dropped"
+            self.dials[dial].stands_in for dial, number in edit.turns if self.dials[dial].drops(number)
         ]
-        changed = "" if edit.variant < 0 else self.variants[edit.variant][0].address
-        return all(dropped.count(place) <= place[1] and place[0] != changed for place in dropped)
+        return all(dropped.count(place) <= place[1] for place in dropped)
+
+    def fits(self, variant: int, dial: int, number: int) -> bool:
+        """Whether a dial may be turned in a variant: not if it adds to, or drops from, the changed group."""
+        turned, changed = self.dials[dial], self.variants[variant].addresses
+        return turned.group not in changed and not (turned.drops(number) and turned.stands_in[0] in changed)
 
     def roundness(self, edit: Edit) -> int:
         """Return how round the numbers of an edit are: 0 is roundest."""
@@ -106,39 +142,22 @@ class ClassBoard:
         moved = sum(self.dials[dial].alternatives[number - 1].distance for dial, number in edit.turns)
         return moved + (edit.variant >= 0)
 
+    def handoff_of(self, variant: int) -> Handoff:
+        """Return who is handed over under a variant, -1 for the written definition."""
+        return self.handoff if variant < 0 else self.variants[variant].handoff
+
     def moved(self, edit: Edit, rows: Bits) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the leads among `rows` that an edit newly hands over, and those it no longer does."""
-        places = np.flatnonzero(rows & (self.effect != 0))
+        places = np.flatnonzero(rows)
         turned = dict(edit.turns)
         bits = {
             dial.address: dial.passes[turned.get(number, 0)][dial.codes[places]]
             for number, dial in enumerate(self.dials)
+            if self.decides[number]
         }
-        rule = self.rule if edit.variant < 0 else self.variants[edit.variant][1]
-        after = evaluate_rule(rule, bits)
-        before = self.patterns.values(self.rule)[self.patterns.index[places]]
-        step = (after.astype(np.int8) - before.astype(np.int8)) * self.effect[places]
-        return places[step > 0], places[step < 0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Board:
-    """Every class of a definition on the leads.
-
-    Attributes
-    ----------
-    classes : tuple of ClassBoard
-        Those with a rule.
-    handed_over : ndarray of bool of shape (n_leads,)
-        Which leads the written definition hands over.
-    """
-
-    classes: tuple[ClassBoard, ...]
-    handed_over: Bits
-
-    def moved(self, edit: Edit, rows: Bits) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the leads among `rows` gained and lost by an edit."""
-        return self.classes[edit.board].moved(edit, rows)
+        after = self.handoff_of(edit.variant).evaluate(bits, len(places))
+        before = self.handed_over[places]
+        return places[after & ~before], places[before & ~after]
 
 
 def build_board(
@@ -161,49 +180,66 @@ def build_board(
     """
     # Says at once everything that does not fit between the definition and the leads.
     evaluate_criteria(definition, leads, as_of=as_of)
-    n = len(leads)
-    found: list[ClassBoard] = []
-    taken = np.zeros(n, bool)
-    places: list[tuple[int | None, bool, Bits]] = []
-    free: list[Bits] = []
-    for lead_class in definition.classes:
-        handed = definition.handed_over(lead_class.name)
-        free.append(~taken)
+    n_deciding = count_deciding(definition)
+    dials: list[Dial] = []
+    names: list[str] = []
+    rules: list[Group] = []
+    rooms: list[tuple[Dial, ...]] = []
+    decides: list[bool] = []
+    for number, lead_class in enumerate(definition.classes):
         if lead_class.rule is None:
-            places.append((None, handed, np.ones(n, bool)))
-        else:
-            dials = build_dials(definition, lead_class.rule, leads, sample=sample, as_of=as_of)
+            continue
+        found = build_dials(definition, lead_class.rule, leads, sample=sample, as_of=as_of)
+        added: tuple[Dial, ...] = ()
+        if number < n_deciding:
             added = build_added_dials(definition, lead_class.rule, leads, sample=sample)
-            rule = _with_room(lead_class.rule, added)
-            dials += added
-            patterns = find_patterns(
-                {dial.address: dial.bits() for dial in dials if not dial.group},
-                n,
-                always=tuple(dial.address for dial in added),
-            )
-            board = ClassBoard(
-                name=lead_class.name,
-                rule=rule,
-                dials=dials,
-                variants=tuple(count_changes(rule)),
-                patterns=patterns,
-                effect=np.zeros(n, np.int8),
-            )
-            places.append((len(found), handed, board.inside()))
-            found.append(board)
-        taken = taken | places[-1][2]
-    after = np.zeros(n, bool)
-    for (number, handed, inside), open_ in zip(reversed(places), reversed(free), strict=True):
-        if number is not None:
-            effect = np.where(open_, np.int8(handed) - after.astype(np.int8), np.int8(0))
-            found[number] = replace(found[number], effect=effect.astype(np.int8))
-        after = np.where(inside, handed, after)
-    return Board(classes=tuple(found), handed_over=after)
+            rules.append(lead_class.rule)
+            rooms.append(added)
+        dials += [*found, *added]
+        names += [lead_class.name] * len(found + added)
+        decides += [number < n_deciding] * len(found + added)
+    handoff = read_handoff(
+        definition, [_with_room(rule, room) for rule, room in zip(rules, rooms, strict=True)]
+    )
+    deciding = [dial for dial, used in zip(dials, decides, strict=True) if used]
+    patterns = find_patterns(
+        {dial.address: dial.bits() for dial in deciding if not dial.group},
+        len(leads),
+        always=tuple(dial.address for dial in deciding if dial.group),
+    )
+    return Board(
+        dials=tuple(dials),
+        decides=tuple(decides),
+        class_names=tuple(names),
+        handoff=handoff,
+        variants=tuple(_find_variants(handoff, rules, rooms)),
+        patterns=patterns,
+        handed_over=patterns.values(handoff)[patterns.index],
+    )
 
 
 def _with_room(rule: Group, added: tuple[Dial, ...]) -> Group:
-    """Return an all-of rule with a place for each criterion that may be added; everybody meets them."""
-    if not added:
-        return rule
+    """Return a rule with a place for each criterion that may be added; everybody meets them."""
     room = tuple(Criterion(address=dial.address, attribute=None, operator=None, text="") for dial in added)
-    return replace(rule, members=(*rule.members, *room), k=len(rule.members) + len(room))
+    return replace(rule, members=(*rule.members, *room), k=rule.k + len(room))
+
+
+def _find_variants(handoff: Handoff, rules: list[Group], rooms: list[tuple[Dial, ...]]) -> Iterator[Variant]:
+    """Yield every change of one group, then of two different groups."""
+    singles = [
+        (number, change, changed)
+        for number, rule in enumerate(rules)
+        for change, changed in find_group_changes(rule)
+    ]
+    for number, change, rule in singles:
+        yield Variant(changes=(change,), handoff=handoff.with_rule(number, _with_room(rule, rooms[number])))
+    for number, change, rule in singles:
+        once = handoff.with_rule(number, _with_room(rule, rooms[number]))
+        for other, later, _ in singles[[entry[1] for entry in singles].index(change) + 1 :]:
+            if later.address == change.address:
+                continue
+            base = rule if other == number else rules[other]
+            both = next(found for again, found in find_group_changes(base) if again == later)
+            yield Variant(
+                changes=(change, later), handoff=once.with_rule(other, _with_room(both, rooms[other]))
+            )

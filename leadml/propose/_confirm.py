@@ -127,7 +127,7 @@ def compare_handoff(review: Review, revised: Definition) -> tuple[Places, Places
 def _judge_edit(review: Review, confirmed: Confirmation, edit: Edit, *, error_rate: float) -> JudgedChange:
     later = review.windows.confirm | confirmed.newest
     gained, lost = review.board.moved(edit, later)
-    changes = review.board.classes[edit.board].changes(edit)
+    changes = review.board.changes(edit)
     return judge_change(review, confirmed, changes, gained, lost, error_rate=error_rate)
 
 
@@ -329,7 +329,7 @@ def find_promising(
     places = [int(place) for place in np.flatnonzero(wanted)]
     for position in sorted(places, key=lambda place: (-round(float(ranking.score[place]), 9), place)):
         edit = found.edits[position]
-        addresses = set(review.board.classes[edit.board].addresses(edit))
+        addresses = set(review.board.addresses(edit))
         if edit.n_changes != 1 or addresses & touched:
             continue
         touched |= addresses

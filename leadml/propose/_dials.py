@@ -7,29 +7,39 @@ which alternative. A lead is then no more than one bin number per dial.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from leadml.definitions import Change, Criterion, compute_points, criterion_mask, format_criterion
+from leadml.definitions import (
+    Change,
+    Criterion,
+    compute_points,
+    criterion_mask,
+    format_criterion,
+    points_scale,
+)
+from leadml.propose._rules import count_deciding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from datetime import date
 
     from numpy.typing import NDArray
 
-    from leadml.definitions import Attribute, Definition, Group
+    from leadml.definitions import Attribute, ChangeKind, Definition, Group, PointRule, PointScore
 
-__all__ = ["Alternative", "Dial", "build_added_dials", "build_dials", "make_steps", "rate_roundness"]
+__all__ = ["Alternative", "Bins", "Dial", "build_added_dials", "build_dials", "make_steps", "rate_roundness"]
 
-Operator = Literal["<", "<=", ">", ">=", "not in"]
+Operator = Literal["<", "<=", ">", ">=", "not in", "is true", "is false"]
 
-Direction = Literal["tighter", "looser", "other"]
 _ORDERED = frozenset({"<", "<=", ">", ">="})
+_MAX_RULES = 6
+_MOVED_RATHER = 2  # where another threshold does as well as other points, it is simpler
+_ROUND_POINTS = ("1", "1.5", "2", "2.5", "3", "4", "5")
 _AT_LEAST_AT_MOST: tuple[Operator, Operator] = (">=", "<=")
 _MAX_STEPS = 40
 _MAX_LEVELS = 60
@@ -51,12 +61,53 @@ class Alternative:
         0 for the roundest numbers and declared steps, more for less round ones.
     distance : int
         Steps away from what is written.
+    criterion : Criterion or None
+        What `proposed` says as a value; None where no one criterion says it (dropped, other points).
+    address, written : str
+        Of a rule of points that would count differently, and what it counts today.
     """
 
-    kind: Literal["threshold", "level_added", "level_removed", "dropped", "at_least", "added"]
+    kind: ChangeKind
     proposed: str | None
     roundness: int = 0
     distance: int = 1
+    criterion: Criterion | None = None
+    address: str = ""
+    written: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bins:
+    """How a lead's bin follows from its attributes; the same in Python and in SQL.
+
+    Attributes
+    ----------
+    attribute : str
+        Whose value is cut: bin 2i + 1 at edge i, even numbers between and beyond, the last one where the
+        value is missing.
+    edges : tuple of float
+        Ascending.
+    levels : tuple of str
+        Texts stand for their place among the levels, another text for -1 (`others` "apart") or for a
+        missing value ("missing").
+    scale : int
+        Points are multiplied by it and rounded before they are cut, which makes them whole.
+    rules : tuple of Criterion
+        One bit each is appended to the bin: whether the criterion is met.
+    """
+
+    attribute: str = ""
+    edges: tuple[float, ...] = ()
+    levels: tuple[str, ...] = ()
+    others: Literal["apart", "missing"] = "apart"
+    scale: int = 1
+    rules: tuple[Criterion, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Number of bins."""
+        cut = 2 * len(self.edges) + 2 if self.attribute else 1
+        return cut << len(self.rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,6 +125,12 @@ class Dial:
         Row 0 is the written criterion.
     codes : ndarray of shape (n_leads,)
         The bin of every lead.
+    bins : Bins
+        How finer bins follow from a lead's attributes.
+    merge : ndarray of shape (bins.n,)
+        The bin that holds each of the finer ones.
+    test : Criterion or None
+        The written criterion; None if it is not written yet.
     fixed : str
         Why there is no alternative, if there is none.
     group : str
@@ -87,6 +144,9 @@ class Dial:
     alternatives: tuple[Alternative, ...]
     passes: NDArray[np.bool_]
     codes: NDArray[np.uint16]
+    bins: Bins = field(default_factory=Bins)
+    merge: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(1, np.uint16))
+    test: Criterion | None = None
     fixed: str = ""
     group: str = ""
     stands_in: tuple[str, int] = ("", 0)
@@ -96,7 +156,16 @@ class Dial:
         chosen = self.alternatives[number - 1]
         if self.group:
             return Change(address=self.group, kind="added", written="", proposed=chosen.proposed)
-        return Change(address=self.address, kind=chosen.kind, written=self.written, proposed=chosen.proposed)
+        return Change(
+            address=chosen.address or self.address,
+            kind=chosen.kind,
+            written=chosen.written or self.written,
+            proposed=chosen.proposed,
+        )
+
+    def drops(self, number: int) -> bool:
+        """Whether alternative `number` drops the criterion."""
+        return self.alternatives[number - 1].kind == "dropped"
 
     def bits(self, number: int = 0) -> NDArray[np.bool_]:
         """Return which leads pass the written criterion (0) or an alternative."""
@@ -143,7 +212,9 @@ def build_added_dials(
 ) -> tuple[Dial, ...]:
     """Build a dial for each attribute that is declared but that the class does not use.
 
-    Only an all-of rule can ask for one thing more. What is known only after the handoff is left out.
+    Only an all-of rule can ask for one thing more: a boolean or its opposite, a number from or up to a step,
+    a level of an ordinal or more, any level of a category but one. What is known only after the handoff is
+    left out.
 
     Returns
     -------
@@ -157,27 +228,27 @@ def build_added_dials(
         dial
         for attribute in definition.attributes
         if attribute.name not in used and attribute.known_at != "after" and attribute.name in leads.columns
-        for dial in (_added_dial(attribute, rule, leads, sample),)
+        for dial in (_added_dial(attribute, definition, rule, leads, sample),)
         if dial is not None
     )
 
 
 def _added_dial(
-    attribute: Attribute, rule: Group, leads: pd.DataFrame, sample: NDArray[np.bool_]
+    attribute: Attribute, definition: Definition, rule: Group, leads: pd.DataFrame, sample: NDArray[np.bool_]
 ) -> Dial | None:
     name = attribute.name
-    column = leads[name]
     tests: list[tuple[Operator, tuple[Decimal | str, ...]]] = []
     if attribute.is_numeric and attribute.age_of is None:
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = _numbers(definition, attribute, leads, None)
         steps = attribute.steps or make_steps(values[sample], integer=attribute.type == "integer")
         tests = [(operator, (step,)) for operator in _AT_LEAST_AT_MOST for step in steps]
     elif attribute.type == "ordinal":
-        values = _ranks(attribute, leads)
         tests = [(">=", (level,)) for level in attribute.levels[1:]]
-    elif attribute.type == "category" and attribute.levels:
-        values = _positions(attribute.levels, column)
+    elif attribute.type == "category":
+        attribute = replace(attribute, levels=_frequent(attribute, leads, sample))
         tests = [("not in", (level,)) for level in attribute.levels]
+    elif attribute.type == "boolean":
+        tests = [("is true", ()), ("is false", ())]
     if not tests:
         return None
     address = f"{rule.address}.{name}"
@@ -188,16 +259,11 @@ def _added_dial(
             for operator, wanted in tests
         )
     ]
-    codes, table = _tabulate(criteria, attribute, values)
-    table = np.vstack([np.ones(table.shape[1], bool), table])
-    codes, table = _merge_bins(codes, table)
+    raw, table, bins = _tabulate(criteria, attribute, definition, leads, None)
+    codes, table, merge = _merge_bins(raw, np.vstack([np.ones(table.shape[1], bool), table]))
     alternatives = tuple(
         Alternative(
-            kind="added",
-            proposed=criterion.text,
-            roundness=0
-            if attribute.steps or not isinstance(criterion.values[0], Decimal)  # noqa: PD011
-            else rate_roundness(criterion.values[0]),  # noqa: PD011
+            kind="added", proposed=criterion.text, criterion=criterion, roundness=_rate(attribute, criterion)
         )
         for criterion in criteria
     )
@@ -207,8 +273,15 @@ def _added_dial(
         alternatives=alternatives,
         passes=table,
         codes=codes,
+        bins=bins,
+        merge=merge,
         group=rule.address,
     )
+
+
+def _rate(attribute: Attribute, criterion: Criterion) -> int:
+    step = criterion.values[0] if criterion.values else None  # noqa: PD011
+    return 0 if attribute.steps or not isinstance(step, Decimal) else rate_roundness(step)
 
 
 def _walk(group: Group) -> Iterator[tuple[Criterion, Group]]:
@@ -244,48 +317,59 @@ def _build_dial(
             fixed="it is not measurable: nobody can say which leads meet it",
         )
     attribute = definition.attribute(criterion.attribute)
+    score = next((score for score in definition.points if score.name == attribute.name), None)
     moved: list[tuple[Criterion, Alternative]] = []
-    values: NDArray[Any] | None = None
     if criterion.operator in _ORDERED or criterion.operator == "between":
         if attribute.is_numeric and attribute.age_of is None:
             values = _numbers(definition, attribute, leads, as_of)
             moved = list(_moved_numbers(criterion, attribute, values[sample]))
         elif attribute.type == "ordinal":
-            values = _ranks(attribute, leads)
             moved = list(_moved_levels(criterion, attribute))
     elif criterion.operator in {"in", "not in", "=", "!="} and attribute.type in {"category", "ordinal"}:
-        levels = _levels(criterion, attribute, leads, sample)
-        values = _positions(levels, leads[attribute.name])
+        written = tuple(str(value) for value in criterion.values)  # noqa: PD011
+        levels = tuple(dict.fromkeys([*_frequent(attribute, leads, sample), *written]))
         moved = list(_moved_sets(criterion, levels))
         attribute = replace(attribute, type="category", levels=levels)
-    if values is None:
-        met = criterion_mask(criterion, leads, definition=definition, as_of=as_of)
-        codes, table = met.astype(np.uint16), np.array([[False, True]])
-    else:
-        codes, table = _tabulate([criterion, *(item for item, _ in moved)], attribute, values)
     alternatives = [alternative for _, alternative in moved]
+    if not moved:
+        raw = criterion_mask(criterion, leads, definition=definition, as_of=as_of).astype(np.uint16)
+        table, bins = np.array([[False, True]]), Bins(rules=(criterion,))
+    elif score is not None:
+        weighed = _weighed_rules(definition, criterion, score)
+        raw, table, bins = _tabulate_points(
+            [criterion, *(item for item, _ in moved)], score, weighed, definition, leads, as_of
+        )
+        alternatives += [alternative for _, _, alternative in weighed]
+    else:
+        raw, table, bins = _tabulate(
+            [criterion, *(item for item, _ in moved)], attribute, definition, leads, as_of
+        )
     if _spare(group) > 0:
         # In an all-of group a dropped member is as if always met; elsewhere as if never met.
         table = np.vstack([table, np.full(table.shape[1], group.kind == "all_of")])
         alternatives.append(Alternative(kind="dropped", proposed=None, distance=_MAX_STEPS))
-    codes, table = _merge_bins(codes, table)
+    codes, table, merge = _merge_bins(raw, table)
     return Dial(
         address=criterion.address,
         written=words,
         alternatives=tuple(alternatives),
         passes=table,
         codes=codes,
+        bins=bins,
+        merge=merge,
+        test=criterion,
         fixed="" if alternatives else "it has no other step and its group needs it",
         stands_in=(group.address, _spare(group)),
     )
 
 
 def _merge_bins(
-    codes: NDArray[np.uint16], table: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    raw: NDArray[np.uint16], table: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_], NDArray[np.uint16]]:
     """Join the bins that no alternative tells apart."""
     kept, inverse = np.unique(table, axis=1, return_inverse=True)
-    return inverse.ravel().astype(np.uint16)[codes], np.ascontiguousarray(kept)
+    merge = inverse.ravel().astype(np.uint16)
+    return merge[raw], np.ascontiguousarray(kept), merge
 
 
 # -- values ------------------------------------------------------------------------------------------------
@@ -299,9 +383,17 @@ def _numbers(
     return leads[attribute.name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _ranks(attribute: Attribute, leads: pd.DataFrame) -> NDArray[np.float64]:
-    position = _positions(attribute.levels, leads[attribute.name])
-    return np.where(position < 0, np.nan, position)
+def _values(
+    bins: Bins, attribute: Attribute, definition: Definition, leads: pd.DataFrame, as_of: date | None
+) -> NDArray[np.float64]:
+    """Return what is cut: numbers, or the places of texts among the levels."""
+    if not bins.levels:
+        return _numbers(definition, attribute, leads, as_of)
+    column = leads[attribute.name]
+    if attribute.type == "boolean":
+        return np.asarray(column.astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan), np.float64)
+    places = _positions(bins.levels, column)
+    return np.where((places < 0) & (bins.others == "missing"), np.nan, places)
 
 
 def _positions(levels: tuple[str, ...], column: pd.Series[Any]) -> NDArray[np.float64]:
@@ -312,36 +404,154 @@ def _positions(levels: tuple[str, ...], column: pd.Series[Any]) -> NDArray[np.fl
     return np.array([*places, np.nan])[coded.cat.codes.to_numpy()]
 
 
-def _levels(
-    criterion: Criterion, attribute: Attribute, leads: pd.DataFrame, sample: NDArray[np.bool_]
-) -> tuple[str, ...]:
-    """Return the declared levels, else the frequent ones of the older quarters, and the written ones."""
-    written = [str(value) for value in criterion.values]  # noqa: PD011
-    known = list(attribute.levels)
-    if not known:
-        counts = leads[attribute.name][sample].dropna().astype(str).value_counts()
-        frequent = counts[counts >= max(20, 0.005 * counts.sum())]
-        known = sorted(frequent.index, key=lambda level: (-int(frequent[level]), level))[:_MAX_LEVELS]
-    return tuple(dict.fromkeys([*known, *written]))
+def _frequent(attribute: Attribute, leads: pd.DataFrame, sample: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Return the declared levels, else the frequent ones of the older quarters."""
+    if attribute.levels:
+        return attribute.levels
+    counts = leads[attribute.name][sample].dropna().astype(str).value_counts()
+    frequent = counts[counts >= max(20, 0.005 * counts.sum())]
+    return tuple(sorted(frequent.index, key=lambda level: (-int(frequent[level]), level))[:_MAX_LEVELS])
 
 
 def _tabulate(
-    criteria: Iterable[Criterion], attribute: Attribute, values: NDArray[np.float64]
-) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    criteria: list[Criterion],
+    attribute: Attribute,
+    definition: Definition,
+    leads: pd.DataFrame,
+    as_of: date | None,
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_], Bins]:
     """Cut an attribute's values at everything the criteria mention: at, between and beyond; missing last."""
-    listed = list(criteria)
     ranks = {level: position for position, level in enumerate(attribute.levels)}
-    cuts = sorted({_as_number(value, ranks) for criterion in listed for value in criterion.values})  # noqa: PD011
-    edges = np.array(cuts, np.float64)
-    codes = _cut(values, edges)
-    # One value for each bin: below the first cut, at it, between, …
-    middle = (edges[:-1] + edges[1:]) / 2
-    samples = np.empty(2 * len(edges) + 1)
-    samples[1::2] = edges
-    samples[0], samples[-1] = edges[0] - 1, edges[-1] + 1
-    samples[2:-1:2] = middle
-    table = np.array([[*_meets(criterion, samples, ranks), criterion.or_missing] for criterion in listed])
-    return codes, table
+    if attribute.type == "boolean":
+        ranks = {"False": 0, "True": 1}
+    cuts = {_as_number(value, ranks) for criterion in criteria for value in criterion.values}  # noqa: PD011
+    edges = tuple(sorted(cuts)) if attribute.type != "boolean" else (0.0, 1.0)
+    bins = Bins(
+        attribute=attribute.name,
+        edges=edges,
+        levels=() if attribute.is_numeric else tuple(ranks),
+        others="missing" if attribute.type == "ordinal" else "apart",
+    )
+    raw = _cut(_values(bins, attribute, definition, leads, as_of), np.array(edges))
+    samples = _samples(edges)
+    table = np.array([[*_meets(criterion, samples, ranks), criterion.or_missing] for criterion in criteria])
+    return raw, table, bins
+
+
+def _samples(edges: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return one value for each bin but the last: below the first edge, at it, between and so on."""
+    at = np.array(edges)
+    samples = np.empty(2 * len(at) + 1)
+    samples[1::2] = at
+    samples[0], samples[-1] = at[0] - 1, at[-1] + 1
+    samples[2:-1:2] = (at[:-1] + at[1:]) / 2
+    return samples
+
+
+# -- points ------------------------------------------------------------------------------------------------
+
+
+def _weighed_rules(
+    definition: Definition, criterion: Criterion, score: PointScore
+) -> list[tuple[int, Decimal, Alternative]]:
+    """Return the other points that each rule of a score might earn: rule, points, in words.
+
+    Only where nothing but this criterion uses the score, so that no other class changes with it. Points that
+    fade stay as they are.
+    """
+    deciding = definition.classes[: count_deciding(definition)]
+    others = [other for lead_class in deciding for other in lead_class.criteria()]
+    others += [price for price, _ in definition.prices.won_by]
+    if any(other.attribute == score.name and other.address != criterion.address for other in others):
+        return []
+    steady = [number for number, rule in enumerate(score.rules) if rule.fades_over is None]
+    return [
+        (
+            number,
+            points,
+            Alternative(
+                kind="points",
+                proposed=_points_words(score.rules[number], points),
+                roundness=_MOVED_RATHER + rate_roundness(points),
+                distance=distance,
+                address=score.rules[number].when.address,
+                written=_points_words(score.rules[number], score.rules[number].points),
+            ),
+        )
+        for number in steady[:_MAX_RULES]
+        for distance, points in _round_points(score.rules[number].points)
+    ]
+
+
+def _points_words(rule: PointRule, points: Decimal) -> str:
+    return f"{points.normalize():f} points for {format_criterion(rule.when)}"
+
+
+def _round_points(points: Decimal) -> list[tuple[int, Decimal]]:
+    """Return round numbers of the same sign, at most four times as large or small, with their distance."""
+    size = abs(points)
+    if not size:
+        return []
+    power = size.adjusted()
+    found = sorted(
+        number
+        for exponent in range(power - 1, power + 2)
+        for digits in _ROUND_POINTS
+        for number in (Decimal(digits).scaleb(exponent),)
+        if size / 4 <= number <= size * 4 and number != size
+        if number == number.to_integral_value() or size != size.to_integral_value()
+    )
+    below, above = [x for x in found if x < size][::-1], [x for x in found if x > size]
+    sign = 1 if points > 0 else -1
+    return [(place, sign * x) for side in (below, above) for place, x in enumerate(side, 1)]
+
+
+def _tabulate_points(
+    criteria: list[Criterion],
+    score: PointScore,
+    weighed: list[tuple[int, Decimal, Alternative]],
+    definition: Definition,
+    leads: pd.DataFrame,
+    as_of: date | None,
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_], Bins]:
+    """Cut a score, in whole numbers, at everything that other thresholds and other points can tell apart."""
+    written, scale = criteria[0], points_scale(score)
+    moved = sorted({number for number, _, _ in weighed})
+    rules = tuple(score.rules[number].when for number in moved)
+    steps = [
+        (moved.index(number), int((to - score.rules[number].points) * scale)) for number, to, _ in weighed
+    ]
+    edges = {
+        whole
+        for criterion in criteria
+        for value in criterion.values  # noqa: PD011
+        for whole in _around(Decimal(str(value)) * scale)
+    }
+    edges |= {
+        whole - step
+        for value in written.values  # noqa: PD011
+        for whole in _around(Decimal(str(value)) * scale)
+        for _, step in steps
+    }
+    bins = Bins(attribute=score.name, edges=tuple(map(float, sorted(edges))), scale=scale, rules=rules)
+    total = np.rint(compute_points(definition, leads, as_of=as_of)[score.name].to_numpy(np.float64) * scale)
+    raw = _cut(total, np.array(bins.edges)).astype(np.uint32)
+    for rule in rules:
+        raw = 2 * raw + criterion_mask(rule, leads, definition=definition, as_of=as_of)
+    samples = np.append(_samples(bins.edges), np.nan)
+    cut, met = np.divmod(np.arange(bins.n), 1 << len(rules))
+    table = [_meets(criterion, samples[cut] / scale, {}) for criterion in criteria]
+    for place, step in steps:
+        earned = met >> (len(rules) - 1 - place) & 1
+        table.append(_meets(written, (samples[cut] + step * earned) / scale, {}))
+    return raw.astype(np.uint16), np.array(table), bins
+
+
+def _around(number: Decimal) -> tuple[int, int]:
+    return math.floor(number), math.ceil(number)
+
+
+# -- bins --------------------------------------------------------------------------------------------------
 
 
 def _cut(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -378,6 +588,8 @@ def _meets(criterion: Criterion, x: NDArray[np.float64], ranks: dict[str, int]) 
         "!=": lambda: x != values[0],
         "in": lambda: np.isin(x, values),
         "not in": lambda: ~np.isin(x, values),
+        "is true": lambda: x == 1,
+        "is false": lambda: x == 0,
     }
     return np.asarray(tests[str(criterion.operator)]())
 
@@ -452,7 +664,9 @@ def _turned(
 ) -> tuple[Criterion, Alternative]:
     turned = replace(criterion, values=values)
     turned = replace(turned, text=format_criterion(turned))
-    return turned, Alternative(kind=kind, proposed=turned.text, roundness=roundness, distance=distance)
+    return turned, Alternative(
+        kind=kind, proposed=turned.text, roundness=roundness, distance=distance, criterion=turned
+    )
 
 
 # -- round numbers -----------------------------------------------------------------------------------------

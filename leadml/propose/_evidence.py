@@ -1,190 +1,29 @@
-"""Evidence counts: leads reduced to integers per bin, and every single change and pair read off them.
-
-One pass over the leads for each pair of dials; after it, nothing depends on the number of leads. Counts are
-integers and sums of integers below 2**53 are exact, so the result is the same whatever the order of the
-leads, the threads or the size of the blocks.
-"""
+"""Evidence counts: one pass over the leads for each pair of dials, every change read off the counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadml.propose._board import Edit
-from leadml.propose._rules import AND, EVERYBODY, LEFT, OR, RIGHT, evaluate_rule
+from leadml.propose._joint import Cells, Job, JointCounts, make_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from leadml.definitions import Group
-    from leadml.propose._board import Board, ClassBoard
+    from leadml.propose._board import Board
 
     Counts = NDArray[np.float64]
 
-__all__ = ["Cells", "PairCounts", "SearchResult", "count_pair", "extend_edits", "make_cells", "search_edits"]
+__all__ = ["Cells", "SearchResult", "count_joint", "extend_edits", "make_cells", "search_edits"]
 
 _BLOCK = 1 << 20
-_N_KINDS = 6
-_N_SIDES = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Cells:
-    """What is counted of each lead.
-
-    Attributes
-    ----------
-    index : ndarray of int of shape (n_leads,)
-        ``3 * stratum + label`` for evidence; the last cell for leads that only count as volume.
-    n_strata : int
-    """
-
-    index: NDArray[np.int32]
-    n_strata: int
-
-    @property
-    def n(self) -> int:
-        """Number of cells."""
-        return 3 * self.n_strata + 1
-
-    def leads(self, counts: Counts) -> Counts:
-        """Return all leads of counts whose last axis runs over the cells."""
-        return np.asarray(counts.sum(-1))
-
-    def evidence(self, counts: Counts) -> Counts:
-        """Return accounts (labelled or not)."""
-        return np.asarray(counts[..., :-1].sum(-1))
-
-    def labelled(self, counts: Counts) -> Counts:
-        """Return labelled accounts per stratum."""
-        parts = counts[..., :-1].reshape(*counts.shape[:-1], self.n_strata, 3)
-        return np.asarray(parts[..., 1] + parts[..., 2])
-
-    def yes(self, counts: Counts) -> Counts:
-        """Return won (accepted) accounts per stratum."""
-        return np.asarray(counts[..., :-1].reshape(*counts.shape[:-1], self.n_strata, 3)[..., 2])
-
-
-def make_cells(
-    labels: NDArray[np.int8], strata: NDArray[np.int16], evidence: NDArray[np.bool_], n_strata: int
-) -> Cells:
-    """Number the cells of all leads."""
-    index = 3 * strata.astype(np.int32) + labels
-    return Cells(index=np.where(evidence, index, 3 * n_strata).astype(np.int32), n_strata=n_strata)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PairCounts:
-    """Leads per (kind, side, bin of the first dial, bin of the second, cell).
-
-    Sides: 0 outside and gained on entering the class, 1 inside and lost on leaving it; 2, 3 the reverse
-    for a class that keeps leads from being handed over.
-    """
-
-    counts: NDArray[np.int64]
-    first: NDArray[np.bool_]
-    second: NDArray[np.bool_]
-
-    def moved(self) -> tuple[Counts, Counts]:
-        """Count leads gained and lost under every combination of alternatives.
-
-        Returns
-        -------
-        tuple of ndarray of shape (n_first, n_second, n_cells)
-        """
-        a, b = self.first.astype(np.float64), self.second.astype(np.float64)
-        passed = [self._passed(side, a, b) for side in range(_N_SIDES)]
-        total = self.counts.sum(axis=(0, 2, 3)).astype(np.float64)
-        gained = passed[0] + (total[3] - passed[3])
-        lost = passed[2] + (total[1] - passed[1])
-        return gained, lost
-
-    def _passed(self, side: int, a: Counts, b: Counts) -> Counts:
-        cells = self.counts.shape[-1]
-        shape = (len(a), len(b), cells)
-        if not self.counts[:, side].any():
-            return np.zeros(shape)
-        part = self.counts[:, side]
-        found = np.zeros(shape)
-        if part[AND].any():
-            found += _joint(part[AND], a, b)
-        if part[OR].any():
-            found += part[OR].sum((0, 1)) - _joint(part[OR], 1 - a, 1 - b)
-        found += (a @ part[LEFT].sum(1))[:, None, :]
-        found += (b @ part[RIGHT].sum(0))[None, :, :]
-        found += part[EVERYBODY].sum((0, 1))
-        return found
-
-    def both(self, first: int, second: int) -> NDArray[np.bool_]:
-        """Return whether leads of each (kind, bin, bin) pass under one combination."""
-        a, b = self.first[first][:, None], self.second[second][None, :]
-        shape = (a.shape[0], b.shape[1])
-        return np.stack(
-            [
-                np.zeros(shape, bool),
-                a & b,
-                np.broadcast_to(a, shape),
-                np.broadcast_to(b, shape),
-                a | b,
-                np.ones(shape, bool),
-            ]
-        )
-
-
-def _joint(part: NDArray[np.int64], a: Counts, b: Counts) -> Counts:
-    """Count the leads that pass both, per cell: one matrix product each, cells without a lead skipped."""
-    found = np.zeros((len(a), len(b), part.shape[2]))
-    for cell in np.flatnonzero(part.any((0, 1))):
-        found[:, :, cell] = a @ part[:, :, cell].astype(np.float64) @ b.T
-    return found
-
-
-def count_pair(
-    board: ClassBoard, rule: Group, first: int, second: int | None, rows: NDArray[np.intp], cells: Cells
-) -> PairCounts:
-    """Count the leads of one pair of dials (or of one dial, `second` None) under a rule.
-
-    Parameters
-    ----------
-    board : ClassBoard
-    rule : Group
-        The written rule, or one with another at-least number.
-    first, second : int
-        Dials.
-    rows : ndarray of int
-        The leads that count.
-    cells : Cells
-
-    Returns
-    -------
-    PairCounts
-    """
-    left = board.dials[first]
-    right = None if second is None else board.dials[second]
-    kinds = board.patterns.kinds(rule, left.address, None if right is None else right.address)
-    inside = board.patterns.values(board.rule)
-    n_left, n_right = left.passes.shape[1], 1 if right is None else right.passes.shape[1]
-    shape = (_N_KINDS, _N_SIDES, n_left, n_right, cells.n)
-    size = int(np.prod(shape))
-    counts = np.zeros(size, np.int64)
-    head = kinds.astype(np.int64) * _N_SIDES + inside
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        index = head[board.patterns.index[block]] + 2 * (board.effect[block] < 0)
-        index = index * n_left + left.codes[block]
-        index = index * n_right + (0 if right is None else right.codes[block])
-        index = index * cells.n + cells.index[block]
-        counts += np.bincount(index, minlength=size)
-    return PairCounts(
-        counts=counts.reshape(shape),
-        first=left.passes,
-        second=np.ones((1, 1), bool) if right is None else right.passes,
-    )
+MOST_TRIPLES = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -196,14 +35,68 @@ class SearchResult:
     edits : tuple of Edit
     gained, lost : ndarray of shape (n_edits, n_cells)
     cells : Cells
-    tables : dict of (board, variant, first dial, second dial) to PairCounts
+    tables : dict of Job to JointCounts
     """
 
     edits: tuple[Edit, ...]
     gained: Counts
     lost: Counts
     cells: Cells
-    tables: dict[tuple[int, int, int, int | None], PairCounts]
+    tables: dict[Job, JointCounts]
+
+
+def count_joint(board: Board, job: Job, rows: NDArray[np.intp], cells: Cells) -> JointCounts:
+    """Count the leads of one job.
+
+    Parameters
+    ----------
+    board : Board
+    job : Job
+    rows : ndarray of int
+        The leads that count.
+    cells : Cells
+
+    Returns
+    -------
+    JointCounts
+    """
+    dials = [board.dials[number] for number in job.dials]
+    passes = tuple(view_passes(board, job))
+    truth = board.patterns.truth(board.handoff_of(job.variant), [dial.address for dial in dials])
+    handed = board.patterns.values(board.handoff)
+    # A lead that every combination treats as today can not move.
+    moves = truth != np.where(handed, (1 << (1 << len(dials))) - 1, 0)
+    tables: NDArray[np.int16] = np.unique(truth[moves])
+    head = np.where(moves, 2 * np.searchsorted(tables, truth) + handed, -1).astype(np.int32)
+    shape = (len(tables), 2, *(table.shape[1] for table in passes), cells.n)
+    counts = np.zeros(int(np.prod(shape)), np.int64)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        heads = head[board.patterns.index[block]]
+        places = np.flatnonzero(heads >= 0)
+        block, index = block[places], heads[places].astype(np.int64)
+        for dial, turn, table in zip(dials, job.only, passes, strict=True):
+            bins = dial.passes[turn].astype(np.uint16)[dial.codes[block]] if turn else dial.codes[block]
+            index *= table.shape[1]
+            index += bins
+        index *= cells.n
+        index += cells.index[block]
+        counts += np.bincount(index, minlength=len(counts))
+    return strip(tables.tolist(), counts.reshape(shape), passes)
+
+
+def view_passes(board: Board, job: Job) -> Iterator[NDArray[np.bool_]]:
+    """Yield what passes of each dial of a job; of one alternative, its two bins: fails, passes."""
+    for number, turn in zip(job.dials, job.only, strict=True):
+        yield np.array([[False, True]]) if turn else board.dials[number].passes
+
+
+def strip(
+    tables: Sequence[int], counts: NDArray[np.int64], passes: tuple[NDArray[np.bool_], ...]
+) -> JointCounts:
+    """Leave out the truth tables that no lead has."""
+    used = np.flatnonzero(counts.any(axis=tuple(range(1, counts.ndim)))).tolist()
+    return JointCounts(tables=tuple(tables[place] for place in used), counts=counts[used], passes=passes)
 
 
 def search_edits(
@@ -214,7 +107,7 @@ def search_edits(
     max_changes: int,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> SearchResult:
-    """Count every single change and, from `max_changes` 2 on, every pair within a class, exactly.
+    """Count every single change, from `max_changes` 2 on every pair, and triples if they are few, exactly.
 
     Parameters
     ----------
@@ -231,76 +124,96 @@ def search_edits(
     SearchResult
         Edits in a fixed order.
     """
-    jobs = [
-        (number, job)
-        for number, class_board in enumerate(board.classes)
-        if bool((class_board.effect != 0).any())
-        for job in _jobs(class_board, max_changes)
-    ]
-    edits: list[Edit] = []
-    gained: list[Counts] = []
-    lost: list[Counts] = []
-    tables: dict[tuple[int, int, int, int | None], PairCounts] = {}
-    for done, (number, (variant, first, second)) in enumerate(jobs):
+    jobs = list(_find_jobs(board, max_changes))
+    places = np.flatnonzero(rows)
+    found = _Found(board=board, cells=cells, max_changes=max_changes)
+    for done, job in enumerate(jobs):
         if progress is not None:
             progress("counting the evidence", done, len(jobs))
-        class_board = board.classes[number]
-        places = np.flatnonzero(rows & (class_board.effect != 0))
-        rule = class_board.rule if variant < 0 else class_board.variants[variant][1]
-        table = count_pair(class_board, rule, first, second, places, cells)
-        tables[number, variant, first, second] = table
-        up, down = table.moved()
-        for s, t in _combinations(class_board, variant, first, second):
-            turns = tuple(
-                (dial, turn) for dial, turn in ((first, s), (second, t)) if dial is not None and turn
-            )
-            edit = Edit(board=number, turns=turns, variant=variant)
-            if edit.n_changes > min(max_changes, 2):
-                continue
-            edits.append(edit)
-            gained.append(up[s, t])
-            lost.append(down[s, t])
-    empty = np.zeros((0, cells.n))
-    return SearchResult(
-        edits=tuple(edits),
-        gained=np.array(gained) if gained else empty,
-        lost=np.array(lost) if lost else empty,
-        cells=cells,
-        tables=tables,
-    )
+        found.add(job, count_joint(board, job, places, cells))
+    return found.result()
 
 
-def _jobs(board: ClassBoard, max_changes: int) -> Iterator[tuple[int, int, int | None]]:
-    turnable = [number for number, dial in enumerate(board.dials) if dial.alternatives]
+def count_triples(board: Board) -> int:
+    """Count the triples of dials of a board."""
+    sizes = [len(board.dials[number].alternatives) for number in board.turnable]
+    return sum(a * b * c for a, b, c in combinations(sizes, 3))
+
+
+def _find_jobs(board: Board, max_changes: int) -> Iterator[Job]:
+    turnable = board.turnable
     for dial in turnable:
-        yield -1, dial, None
-    for variant in range(len(board.variants)):
-        yield variant, (turnable[0] if turnable else 0), None
-    if max_changes >= 2:
-        for variant in range(len(board.variants)):
-            for dial in turnable[1:]:
-                yield variant, dial, None
-        for first, second in combinations(turnable, 2):
-            yield -1, first, second
+        yield Job(dials=(dial,), only=(0,))
+    for variant, entry in enumerate(board.variants):
+        if len(entry.changes) <= max_changes:
+            yield Job(variant=variant)
+    for size in range(1, max_changes):
+        if size == 2 and count_triples(board) > MOST_TRIPLES:
+            return
+        for variant, entry in enumerate(board.variants):
+            if len(entry.changes) + size <= max_changes:
+                for dials in combinations(turnable, size):
+                    yield Job(variant=variant, dials=dials, only=(0,) * size)
+        for dials in combinations(turnable, size + 1):
+            yield Job(dials=dials, only=(0,) * (size + 1))
 
 
-def _combinations(
-    board: ClassBoard, variant: int, first: int, second: int | None
-) -> Iterator[tuple[int, int]]:
-    n_first = len(board.dials[first].alternatives)
-    if second is not None:
-        for s in range(1, n_first + 1):
-            for t in range(1, len(board.dials[second].alternatives) + 1):
-                yield s, t
-    elif variant < 0:
-        for s in range(1, n_first + 1):
-            yield s, 0
-    else:
-        turnable = [number for number, dial in enumerate(board.dials) if dial.alternatives]
-        if not turnable or first == turnable[0]:
-            yield 0, 0
-        for s in range(1, n_first + 1):
-            yield s, 0
+class _Found:
+    """Edits with their counts, collected job by job."""
+
+    def __init__(self, *, board: Board, cells: Cells, max_changes: int) -> None:
+        self.board, self.cells, self.max_changes = board, cells, max_changes
+        self.edits: list[Edit] = []
+        self.known: set[Edit] = set()
+        self.gained: list[Counts] = []
+        self.lost: list[Counts] = []
+        self.tables: dict[Job, JointCounts] = {}
+
+    def add(self, job: Job, counts: JointCounts) -> None:
+        """Read every combination in which all dials of the job are turned off the counts."""
+        self.tables[job] = counts
+        gained, lost = counts.moved()
+        kept = [
+            (spot, edit)
+            for spot, edit in _read_edits(self.board, job)
+            if edit not in self.known and self.board.leaves_enough(edit)
+        ]
+        self.known.update(edit for _, edit in kept)
+        self.edits += [edit for _, edit in kept]
+        spots = np.array([spot for spot, _ in kept], np.intp).reshape(len(kept), len(job.dials))
+        self.gained.append(gained[tuple(spots.T)].reshape(len(kept), self.cells.n))
+        self.lost.append(lost[tuple(spots.T)].reshape(len(kept), self.cells.n))
+
+    def result(self) -> SearchResult:
+        empty = [np.zeros((0, self.cells.n))]
+        return SearchResult(
+            edits=tuple(self.edits),
+            gained=np.vstack(self.gained or empty),
+            lost=np.vstack(self.lost or empty),
+            cells=self.cells,
+            tables=self.tables,
+        )
+
+
+def _read_edits(board: Board, job: Job) -> Iterator[tuple[tuple[int, ...], Edit]]:
+    """Yield the place in the counts and the edit of every combination that turns all dials of a job."""
+    n_groups = len(board.variants[job.variant].changes) if job.variant >= 0 else 0
+    choices = [
+        [(0, turn)]
+        if turn
+        else [
+            (number, number)
+            for number in range(1, len(board.dials[dial].alternatives) + 1)
+            if job.variant < 0 or board.fits(job.variant, dial, number)
+        ]
+        for dial, turn in zip(job.dials, job.only, strict=True)
+    ]
+    for combination in product(*choices):
+        turns = tuple((dial, number) for dial, (_, number) in zip(job.dials, combination, strict=True))
+        yield (
+            tuple(spot for spot, _ in combination),
+            Edit(turns=turns, variant=job.variant, n_changes=n_groups + len(turns)),
+        )
 
 
 def extend_edits(
@@ -326,54 +239,25 @@ def extend_edits(
     SearchResult
         `found` and the triples behind it, each once.
     """
-    known = set(found.edits)
-    edits: list[Edit] = []
-    gained: list[Counts] = []
-    lost: list[Counts] = []
+    places = np.flatnonzero(rows)
+    more = _Found(board=board, cells=found.cells, max_changes=3)
+    more.known = set(found.edits)
     for parent in parents:
-        class_board = board.classes[parent.board]
-        places = np.flatnonzero(rows & (class_board.effect != 0))
-        taken = {dial for dial, _ in parent.turns}
-        for third, dial in enumerate(class_board.dials):
-            if third in taken or not dial.alternatives:
+        for third in board.turnable:
+            turned = dict(parent.turns)
+            if third in turned:
                 continue
-            up, down = _count_third(class_board, parent, third, places, found.cells).moved()
-            for number in range(1, len(dial.alternatives) + 1):
-                edit = Edit(board=parent.board, turns=tuple(sorted((*parent.turns, (third, number)))))
-                if edit not in known:
-                    known.add(edit)
-                    edits.append(edit)
-                    gained.append(up[number, 0])
-                    lost.append(down[number, 0])
-    if not edits:
+            turned[third] = 0
+            dials = tuple(sorted(turned))
+            job = Job(variant=parent.variant, dials=dials, only=tuple(turned[dial] for dial in dials))
+            more.add(job, count_joint(board, job, places, found.cells))
+    added = more.result()
+    if not added.edits:
         return found
     return SearchResult(
-        edits=(*found.edits, *edits),
-        gained=np.vstack([found.gained, gained]),
-        lost=np.vstack([found.lost, lost]),
+        edits=(*found.edits, *added.edits),
+        gained=np.vstack([found.gained, added.gained]),
+        lost=np.vstack([found.lost, added.lost]),
         cells=found.cells,
         tables=found.tables,
     )
-
-
-def _count_third(
-    board: ClassBoard, parent: Edit, third: int, rows: NDArray[np.intp], cells: Cells
-) -> PairCounts:
-    """Count the leads per bin of a third dial when two others are already turned."""
-    dial = board.dials[third]
-    turned = dict(parent.turns)
-    bits = {
-        other.address: other.passes[turned.get(number, 0)][other.codes[rows]]
-        for number, other in enumerate(board.dials)
-    }
-    nobody = np.zeros(len(rows), bool)
-    without = evaluate_rule(board.rule, bits | {dial.address: nobody})
-    with_it = evaluate_rule(board.rule, bits | {dial.address: ~nobody})
-    kind = np.where(without, EVERYBODY, np.where(with_it, LEFT, 0)).astype(np.int64)
-    inside = board.patterns.values(board.rule)[board.patterns.index[rows]]
-    n_bins = dial.passes.shape[1]
-    index = kind * _N_SIDES + inside + 2 * (board.effect[rows] < 0)
-    index = (index * n_bins + dial.codes[rows]) * cells.n + cells.index[rows]
-    shape = (_N_KINDS, _N_SIDES, n_bins, 1, cells.n)
-    counts = np.bincount(index, minlength=int(np.prod(shape))).reshape(shape)
-    return PairCounts(counts=counts, first=dial.passes, second=np.ones((1, 1), bool))

@@ -106,6 +106,8 @@ def _sentence(changes: tuple[Change, ...]) -> str:
             parts.append(f"`{name}` no longer asks for `{change.written}`")
         elif change.kind == "at_least":
             parts.append(f"`{name}` asks for at least {change.proposed} instead of {change.written}")
+        elif change.kind == "points":
+            parts.append(f"`{name}` gives {change.proposed} instead of {change.written}")
         else:
             parts.append(f"`{name}` asks for `{change.proposed}` instead of `{change.written}`")
     return "; ".join(parts) + "."

@@ -38,11 +38,10 @@ def find_unlabelled(
             continue
         if gained[position] < min_change or lost[position] > 0:
             continue
-        class_board = board.classes[edit.board]
-        address = class_board.addresses(edit)[0]
+        address = board.addresses(edit)[0]
         best = nearest.get(address)
-        if best is None or _nearness(class_board.distance(edit), gained[position]) < _nearness(
-            class_board.distance(found.edits[best]), gained[best]
+        if best is None or _nearness(board.distance(edit), gained[position]) < _nearness(
+            board.distance(found.edits[best]), gained[best]
         ):
             nearest[address] = position
     return nearest
@@ -82,7 +81,7 @@ def plan_explorations(
     refused: dict[str, str] = {}
     for address, position in find_unlabelled(board, found, ranking, min_change=min_change).items():
         edit = found.edits[position]
-        change = board.classes[edit.board].changes(edit)[0]
+        change = board.changes(edit)[0]
         break_even = _break_even(stakes, found.gained[position])
         if not 0 < break_even < 1:
             continue
@@ -136,12 +135,11 @@ def _margin(
     """Count won and labelled leads just inside a criterion: those its nearest stricter step would lose."""
     best: tuple[int, int] | None = None
     for position, edit in enumerate(found.edits):
-        class_board = board.classes[edit.board]
-        if edit.n_changes != 1 or edit.variant >= 0 or class_board.addresses(edit)[0] != address:
+        if edit.n_changes != 1 or edit.variant >= 0 or board.addresses(edit)[0] != address:
             continue
         n = float(found.cells.labelled(found.lost[position]).sum())
         if n >= 20 and found.cells.evidence(found.gained[position]) == 0:
-            key = (class_board.distance(edit), position)
+            key = (board.distance(edit), position)
             best = key if best is None or key < best else best
     if best is None:
         return overall

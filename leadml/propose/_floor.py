@@ -238,7 +238,7 @@ def _changes(review: Review, found: SearchResult, position: int) -> tuple[Change
     if position < 0:
         return ()
     edit = found.edits[position]
-    return review.board.classes[edit.board].changes(edit)
+    return review.board.changes(edit)
 
 
 def _words(changes: tuple[Change, ...]) -> str:

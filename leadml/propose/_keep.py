@@ -55,18 +55,14 @@ def explain_kept(
     -------
     tuple of KeptCriterion
     """
-    dials = {
-        dial.address: (number, dial)
-        for number, class_board in enumerate(board.classes)
-        for dial in class_board.dials
-    }
+    dials = {dial.address: (number, dial) for number, dial in enumerate(board.dials)}
     kept = []
     for criterion in definition.criteria():
         if criterion.address in changed:
             continue
         number, dial = dials[criterion.address]
         note = notes.get(criterion.address, "")
-        if dial.fixed or stakes is None or not (board.classes[number].effect != 0).any():
+        if dial.fixed or stakes is None or not board.decides[number]:
             reason = dial.fixed or _without_stakes(board, number, stakes is None)
             kept.append(_kept(criterion.address, dial.written, reason, note))
             continue
@@ -98,7 +94,7 @@ def _kept(
 def _without_stakes(board: Board, number: int, no_labels: bool) -> str:  # noqa: FBT001
     if no_labels:
         return "no lead has a label that the goal could be judged by"
-    name = board.classes[number].name
+    name = board.class_names[number]
     return f"moving it moves leads in and out of `{name}` only, which does not change who is handed over"
 
 
@@ -108,14 +104,13 @@ def _next_best(
     """Return the single change of a criterion that looked best on the older quarters (or least bad)."""
     best: tuple[tuple[bool, float, int, int], int] | None = None
     for position, edit in enumerate(found.edits):
-        class_board = board.classes[edit.board]
-        if edit.n_changes != 1 or edit.variant >= 0 or class_board.addresses(edit)[0] != address:
+        if edit.n_changes != 1 or edit.variant >= 0 or board.addresses(edit)[0] != address:
             continue
         if ranking.grade[position] != "A" or ranking.n_changed[position] == 0:
             continue
         gain = round(float(ranking.gain[position]), 9)
         few = bool(ranking.n_changed[position] < min_change)
-        key = (few, -gain if gain > 0 else 0.0, class_board.distance(edit), position)
+        key = (few, -gain if gain > 0 else 0.0, board.distance(edit), position)
         best = (key, position) if best is None or key < best[0] else best
     return None if best is None else best[1]
 
@@ -123,7 +118,7 @@ def _next_best(
 def _describe(
     board: Board, edit: Edit, moved: Moved, stakes: Stakes, months: float | None
 ) -> tuple[str, float | None]:
-    change = board.classes[edit.board].changes(edit)[0]
+    change = board.changes(edit)[0]
     action = f"changing it to `{change.proposed}`" if change.proposed else "dropping it"
     if moved.n == 0:
         return f"{action} moves no lead with a label in the newest matured leads", None

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.propose._board import Board, Edit
-    from leadml.propose._evidence import PairCounts, SearchResult
+    from leadml.propose._evidence import SearchResult
     from leadml.propose._goal import Stakes
+    from leadml.propose._joint import Job, JointCounts
 
     Floats = NDArray[np.float64]
     Bits = NDArray[np.bool_]
@@ -148,7 +149,7 @@ def pick_candidates(
     *,
     max_candidates: int,
     writable: Callable[[Edit], bool],
-    spread_of_triples: Callable[[Edit, Edit], float] | None = None,
+    spread_of_triples: Callable[[Edit, Edit], float],
 ) -> tuple[int, ...]:
     """Pick at most `max_candidates` edits whose sets of criteria do not contain each other.
 
@@ -161,7 +162,7 @@ def pick_candidates(
         Positions in `found`, best score first.
     """
     order = _by_score(found, ranking)
-    touched = [frozenset(board.classes[edit.board].addresses(edit)) for edit in found.edits]
+    touched = [frozenset(board.addresses(edit)) for edit in found.edits]
     picked: list[int] = []
     seen: set[frozenset[str]] = set()
     best_score = 0.0
@@ -207,25 +208,25 @@ def _simplest(
     best: int,
     rivals: Iterable[int],
     writable: Callable[[Edit], bool],
-    spread_of_triples: Callable[[Edit, Edit], float] | None,
+    spread_of_triples: Callable[[Edit, Edit], float],
 ) -> int | None:
     """Return the simplest rival within one standard error of the best (itself, if it is the only one)."""
     edits = found.edits
-    class_board = board.classes[edits[best].board]
     order = sorted(
         rivals,
         key=lambda other: (
             edits[other].n_changes,
-            class_board.roundness(edits[other]),
+            board.roundness(edits[other]),
             -round(float(ranking.gain[other]), 9),
             other,
         ),
     )
+    job = next((job for job in found.tables if _covers(job, edits[best])), None)
     spread: Callable[[Edit], float]
-    if edits[best].n_changes > 2 and spread_of_triples is not None:
-        spread = partial(spread_of_triples, edits[best])
+    if job is not None:
+        spread = _paired_spread(found, stakes, job, edits[best])
     else:
-        spread = _paired_spread(found, stakes, edits[best])
+        spread = partial(spread_of_triples, edits[best])
     for other in order:
         loss = float(ranking.gain[best] - ranking.gain[other])
         if other != best and loss > spread(edits[other]):
@@ -235,40 +236,35 @@ def _simplest(
     return best if writable(edits[best]) else None
 
 
-def _paired_spread(found: SearchResult, stakes: Stakes, best: Edit) -> Callable[[Edit], float]:
+def _covers(job: Job, edit: Edit) -> bool:
+    return job.variant == edit.variant and job.dials == tuple(dial for dial, _ in edit.turns)
+
+
+def _paired_spread(found: SearchResult, stakes: Stakes, job: Job, best: Edit) -> Callable[[Edit], float]:
     """Return how to compute the standard error of the paired loss between the best edit and another.
 
-    Only the leads on which the two differ count; they are read off the counts of the pair of dials.
+    Only the leads on which the two differ count; they are read off the counts of the dials that the best one
+    turns.
     """
-    turns = dict(best.turns)
-    key = next(
-        name
-        for name in found.tables
-        if name[:2] == (best.board, best.variant)
-        and set(turns) <= {name[2], name[3]}
-        and (name[3] is None or {name[2], name[3]} == set(turns))
-    )
-    table = found.tables[key]
+    table = found.tables[job]
     squares = _squared_worth(table, found, stakes)
-    first, second = key[2], key[3]
-    chosen = table.both(turns.get(first, 0), turns.get(second, 0) if second is not None else 0)
+    chosen = table.after([number for _, number in best.turns])
 
     def spread(other: Edit) -> float:
         if other.variant != best.variant:
-            return 0.0  # another at-least number: kept apart, it has to win by itself
+            return 0.0  # another number of a group: kept apart, it has to win by itself
         turned = dict(other.turns)
-        passed = table.both(turned.get(first, 0), turned.get(second, 0) if second is not None else 0)
-        return float(np.sqrt(squares[passed != chosen].sum()))
+        after = table.after([turned.get(dial, 0) for dial in job.dials])
+        return float(np.sqrt(squares[after != chosen].sum()))
 
     return spread
 
 
-def _squared_worth(table: PairCounts, found: SearchResult, stakes: Stakes) -> Floats:
-    """Sum the squared worth of the labelled leads of each (kind, bin, bin)."""
-    squares = np.zeros((4, found.cells.n))
-    for side in range(4):
-        # Sides 1 and 2 are handed over today: what counts is the work that is saved.
-        cost = stakes.cost_lost if side in {1, 2} else stakes.cost_gained
+def _squared_worth(table: JointCounts, found: SearchResult, stakes: Stakes) -> Floats:
+    """Sum the squared worth of the labelled leads of each (truth table, bins)."""
+    squares = np.zeros((2, found.cells.n))
+    for side, cost in enumerate((stakes.cost_gained, stakes.cost_lost)):
+        # A lead that is handed over today counts by the work that is saved.
         squares[side, 1:-1:3] = cost**2
         squares[side, 2:-1:3] = (stakes.value - cost) ** 2
-    return np.asarray(np.einsum("ksabc,sc->kab", table.counts, squares, optimize=False))
+    return np.asarray(np.einsum("ks...c,sc->k...", table.counts, squares, optimize=False))

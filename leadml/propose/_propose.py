@@ -232,7 +232,7 @@ def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates:
         return ()
 
     def writable(edit: Edit) -> bool:
-        return review.board.classes[edit.board].leaves_enough(edit)
+        return review.board.leaves_enough(edit)
 
     return pick_candidates(
         review.board,
@@ -266,7 +266,7 @@ def _registration(
 ) -> Registration:
     candidates = []
     for position in picked:
-        changes = review.board.classes[found.edits[position].board].changes(found.edits[position])
+        changes = review.board.changes(found.edits[position])
         candidates.append(
             {
                 "criterion": " + ".join(name_change(change) for change in changes),

@@ -367,3 +367,105 @@ def test_what_cannot_be_written_is_said_with_its_place(monkeypatch):
 def test_a_version_that_cannot_be_written_is_refused():
     with pytest.raises(DefinitionError, match=r"version '.*' cannot be written"):
         apply_changes(parse_definition(COMMENTED), [], version="\u200b")
+
+
+GROUPS = """\
+name: groups
+version: 1
+attributes:
+  a: {type: boolean}
+  b: {type: boolean}
+  c: {type: boolean}
+  n: {type: integer, unit: views}
+points:
+  interest:
+    - {when: a, points: 10}   # a click
+    - when: n >= 5
+      points: 2.5             # a visit
+classes:
+  - name: hot
+    all_of:  # all of them
+      - a
+      - b
+      - any_of: [c, n > 2]  # either
+      - all_of:
+          - n < 100
+          - interest >= 10
+  - {name: warm, any_of: [a, b, {all_of: [c, n > 7]}]}
+  - name: cold
+    otherwise: true
+handoff: [hot, warm]
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "proposed", "old", "new"),
+    [
+        ("hot", "at least 3 of 4", "    all_of:  # all", "    at_least: 3\n    of:  # all"),
+        ("hot", "any of 4", "    all_of:  # all", "    any_of:  # all"),
+        ("hot.any_of", "all of 2", "- any_of: [c, n > 2]  # either", "- all_of: [c, n > 2]  # either"),
+        ("hot.all_of", "at least 1 of 2", "- all_of:\n", "- at_least: 1\n        of:\n"),
+        ("warm", "at least 2 of 3", "{name: warm, any_of: [", "{name: warm, at_least: 2, of: ["),
+        ("warm.all_of", "any of 2", "{all_of: [c,", "{any_of: [c,"),
+        ("warm.all_of", "at least 1 of 2", "{all_of: [c,", "{at_least: 1, of: [c,"),
+    ],
+)
+def test_a_group_may_ask_for_another_number(address, proposed, old, new):
+    change = Change(address=address, kind="group", written="", proposed=proposed)
+    revised = apply(change, text=GROUPS)
+    assert revised.text == GROUPS.replace(old, new).replace("version: 1", "version: 2")
+
+
+def test_a_group_that_asks_for_a_number_may_ask_for_all():
+    text = GROUPS.replace("any_of: [c, n > 2]", "{at_least: 1, of: [c, n > 2]}")
+    change = Change(address="hot.at_least", kind="group", written="", proposed="all of 2")
+    assert "{at_least: 2, of: [c, n > 2]}" in apply(change, text=text).text
+
+
+def test_a_group_changes_together_with_its_criteria():
+    revised = apply(
+        Change(address="hot", kind="group", written="", proposed="at least 2 of 4"),
+        Change(address="hot.n", kind="threshold", written="", proposed="n > 9"),
+        Change(address="hot.n#2", kind="dropped", written=""),
+        Change(address="warm", kind="added", written="", proposed="n is known"),
+        text=GROUPS,
+    )
+    assert "at_least: 2\n    of:  # all of them" in revised.text
+    assert [criterion.text for criterion in revised.criteria()][2:5] == ["c", "n > 9", "interest >= 10"]
+    assert revised.text.count("#") == GROUPS.count("#")
+
+
+@pytest.mark.parametrize(
+    ("address", "proposed", "old", "new"),
+    [
+        ("interest.a", "20 points for a", "points: 10}", "points: 20}"),
+        ("interest.n", "5 points for n >= 5", "points: 2.5 ", "points: 5 "),
+        ("interest.n", "-1.5 points for n >= 5", "points: 2.5 ", "points: -1.5 "),
+    ],
+)
+def test_points_are_weighed_anew(address, proposed, old, new):
+    change = Change(address=address, kind="points", written="", proposed=proposed)
+    revised = apply(change, text=GROUPS)
+    assert revised.text == GROUPS.replace(old, new).replace("version: 1", "version: 2")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (Change(address="hot", kind="group", written="", proposed="at least 5 of 4"), "at least k of 4"),
+        (Change(address="hot", kind="group", written="", proposed="most"), "expected `all of 4`"),
+        (
+            Change(address="hot.a", kind="group", written="", proposed="any of 1"),
+            "needs the address of a group",
+        ),
+        (
+            Change(address="hot.a", kind="points", written="", proposed="2 points for a"),
+            "expected an address",
+        ),
+        (Change(address="interest.a", kind="threshold", written="", proposed="b"), "expected an address"),
+        (Change(address="interest.a", kind="points", written="", proposed="many"), "expected `20 points"),
+    ],
+)
+def test_a_group_or_points_change_that_cannot_be_is_refused(change, message):
+    with pytest.raises(DefinitionError, match=message):
+        apply(change, text=GROUPS)

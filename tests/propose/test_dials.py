@@ -120,7 +120,7 @@ def test_alternatives_to_add_pass_exactly_what_their_text_says():
     frame = leads()
     frame.loc[::7, "size"] = np.nan
     found = build_added_dials(definition, definition.classes[0].rule, frame, sample=np.ones(len(frame), bool))
-    assert [dial.address for dial in found] == ["hot.size", "hot.seen", "hot.level", "hot.kind"]
+    assert [dial.address for dial in found] == ["hot.size", "hot.seen", "hot.level", "hot.kind", "hot.free"]
     for dial in found:
         assert dial.bits().all()
         for number, alternative in enumerate(dial.alternatives, 1):
