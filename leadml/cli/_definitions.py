@@ -230,15 +230,51 @@ def compile_(
         typer.Option("--column", metavar="NAME", help="Return this column; repeat it [default: all]."),
     ] = None,
     as_of: AsOf = None,
+    with_score: Annotated[
+        bool,
+        typer.Option("--with-score", help="Give the probabilities too, from additive models of --bundle."),
+    ] = False,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="BUNDLE", help="The model bundle.")
+    ] = None,
+    digest: Annotated[
+        str | None,
+        typer.Option("--digest", metavar="SHA256", help="The bundle's digest [default: the one beside it]."),
+    ] = None,
+    target: Annotated[
+        Literal["accepted", "won"] | None,
+        typer.Option("--target", help="This probability only [default: both]."),
+    ] = None,
 ) -> None:
     """Print the definition as SQL.
 
-    A SELECT that gives every lead in the warehouse the class that it has here.
+    A SELECT that gives every lead in the warehouse the class that it has here; with --with-score, --bundle
+    and --column ID its probabilities too, where the models are logistic or explainable boosting machines.
     """
     from leadml.definitions import compile_sql, load_definition
 
-    query = compile_sql(
-        load_definition(definition), dialect=dialect, table=table, columns=column or (), as_of=as_day(as_of)
+    written = load_definition(definition)
+    if not with_score:
+        if bundle is not None or target is not None or digest is not None:
+            raise UsageError("--bundle, --digest, --target: say --with-score as well.")
+        query = compile_sql(written, dialect=dialect, table=table, columns=column or (), as_of=as_day(as_of))
+        print(query)
+        return
+    if bundle is None or not column:
+        raise UsageError(
+            "--with-score: name the model bundle with --bundle, and with --column the lead's id."
+        )
+    from leadml.scoring import compile_score_sql
+
+    query = compile_score_sql(
+        written,
+        bundle,
+        columns=column,
+        dialect=dialect,
+        table=table,
+        as_of=as_day(as_of),
+        targets=() if target is None else (target,),
+        digest=digest,
     )
     print(query)
 

@@ -30,6 +30,7 @@ __all__ = [
     "as_day",
     "finish",
     "print_json",
+    "print_line",
     "progress_bar",
     "row_counter",
 ]
@@ -84,6 +85,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
+def print_line(value: Any) -> None:
+    """Print JSON as one line of a log."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+
+
 def finish(*, found: int = 0, rows: Manifest | ScoreManifest | None = None) -> None:
     """Leave with the exit code of what is done: 1 found, 3 quarantined rows in any table, else 0."""
     if found:
@@ -107,7 +113,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         task = bar.add_task("starting", total=None)
 
         def report(step: str, done: int, total: int) -> None:
-            bar.update(task, description=step, completed=done, total=total)
+            bar.update(task, description=step, completed=done, total=total or None)
 
         yield report
 

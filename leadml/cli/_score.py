@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +17,8 @@ from leadml.cli._output import (
     as_day,
     finish,
     print_json,
-    row_counter,
+    print_line,
+    progress_bar,
 )
 
 __all__ = ["add_commands"]
@@ -62,11 +64,11 @@ def score(
 
     Class, probabilities, reasons in the definition's words.
     The output is whole or untouched; the same input gives the same bytes. FILE may also be a database
-    table, as URL#TABLE. Without a terminal --json prints one line for the log.
+    table, as URL#TABLE. On a terminal a summary is printed; elsewhere, or with --json, one line of JSON.
     """
     from leadml.scoring import score_leads
 
-    with row_counter("scoring") as progress:
+    with progress_bar() as report:
         manifest = score_leads(
             contract,
             definition=definition,
@@ -78,12 +80,12 @@ def score(
             digest=digest,
             drift=drift,
             engine=engine,
-            progress=progress,
+            progress=lambda read, total: report(f"scoring, {read:,} rows", read, total),
         )
     if crm is not None:
         _write_for_crm(Path(output), crm=crm, definition=definition)
-    if json:
-        print_json(manifest.to_dict())
+    if json or not sys.stdout.isatty():
+        print_line(manifest.to_dict())
     else:
         print(manifest)
     finish(rows=manifest)

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from leadml.definitions._compile import DIALECTS, compile_sql
+from leadml.definitions._compile import DIALECTS, Dialect, compile_sql
 from leadml.definitions._definition import (
     DIMENSIONS,
     Attribute,
@@ -56,6 +56,7 @@ from leadml.definitions._lint import lint_definition
 from leadml.definitions._read import load_definition, parse_definition
 from leadml.definitions._report import Finding, LintReport
 from leadml.definitions._rules import Rule, describe_rules
+from leadml.definitions._scorecard import Scorecard, ScoreCurve, ScoreInput, ScoreTable
 from leadml.definitions._write import Change, ChangeKind, apply_changes, next_version
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ __all__ = [
     "Criterion",
     "Definition",
     "DefinitionDiff",
+    "Dialect",
     "DiffEntry",
     "Fault",
     "Finding",
@@ -101,6 +103,10 @@ __all__ = [
     "PointScore",
     "Prices",
     "Rule",
+    "ScoreCurve",
+    "ScoreInput",
+    "ScoreTable",
+    "Scorecard",
     "apply_changes",
     "assign_classes",
     "compile_sql",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from leadml.definitions._definition import Definition
+    from leadml.definitions._scorecard import Scorecard
 
 __all__ = ["DIALECTS", "Dialect", "compile_sql"]
 
@@ -32,6 +33,7 @@ def compile_sql(
     table: str = "leads",
     columns: Sequence[str] = (),
     as_of: date | None = None,
+    scores: Sequence[Scorecard | str] = (),
 ) -> str:
     """Compile a definition to a ``SELECT`` that gives every lead its class.
 
@@ -48,12 +50,16 @@ def compile_sql(
         The columns to return before the points and the class; by default all.
     as_of : date or None
         The day at which ages end whose anchor is ``as_of``; by default the day on which the query runs.
+    scores : sequence of Scorecard or str
+        Probabilities that are returned as well (see `leadml.scoring.compile_score_sql`); of a name alone the
+        column is null. `columns` must then name what is returned before them.
 
     Returns
     -------
     str
-        The query: the columns, one column per points score, and ``lead_class``, which is null where no class
-        takes the lead. The same answer as `assign_classes` for every lead, nulls and thresholds included.
+        The query: the columns, one column per points score, ``lead_class``, which is null where no class
+        takes the lead, and one column per score. The same answer as `assign_classes` for every lead, nulls
+        and thresholds included.
 
     Raises
     ------
@@ -89,13 +95,17 @@ def compile_sql(
         raise DefinitionError(f"dialect: expected one of {known}; got {dialect!r}.{hint}")
     if not all(columns):
         raise DefinitionError("columns: expected names of columns, got an empty one.")
+    if scores and not columns:
+        raise DefinitionError(
+            "columns: expected the columns to return beside the score, such as the lead's id, got none."
+        )
     _refuse_broken(definition)
     try:
         from leadml.definitions._sql import Compiler
     except ImportError as error:
         message = "compiling to SQL needs sqlglot, which is not installed."
         raise LeadmlError(f"{message} Install it with `pip install leadml[sql]`.") from error
-    query = Compiler(definition, dialect, as_of).query(table, columns)
+    query = Compiler(definition, dialect, as_of).query(table, columns, scores)
     title = " ".join(f"{definition.name} {definition.version}, sha256 {definition.sha256}".split())
     return f"-- {title}\n{query}"
 

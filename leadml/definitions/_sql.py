@@ -1,4 +1,4 @@
-"""The expressions of one definition in one SQL dialect: the only place that touches sqlglot."""
+"""The expressions of one definition in one SQL dialect; only here and in `_sql_score` is sqlglot touched."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlglot import exp
 from leadml.definitions._definition import Criterion, Definition, Group, points_scale
 from leadml.definitions._grammar import IDENTIFIER, format_value
 from leadml.definitions._space import meets
+from leadml.definitions._sql_score import add_scores
 from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from leadml.definitions._compile import Dialect
     from leadml.definitions._definition import Attribute, PointRule, PointScore, Value
+    from leadml.definitions._scorecard import Scorecard
 
 __all__ = ["Compiler"]
 
@@ -47,8 +49,8 @@ class Compiler:
 
     # -- the query -----------------------------------------------------------------------------------------
 
-    def query(self, table: str, columns: Sequence[str]) -> str:
-        """Build the SELECT."""
+    def query(self, table: str, columns: Sequence[str], cards: Sequence[Scorecard | str] = ()) -> str:
+        """Build the SELECT, with scores if there are any."""
         source: exp.Expr = self.table(table)
         chosen = [self.column(name) for name in columns] or [exp.Star()]
         scores = [self.column(score.name) for score in self.definition.points] if columns else []
@@ -61,6 +63,9 @@ class Compiler:
             source = inner.subquery("scored")
         name = exp.alias_(self.classes(), self.identifier("lead_class"))
         built = exp.select(*chosen, *scores, name).from_(source)
+        if cards:
+            kept = [*columns, *(score.name for score in self.definition.points), "lead_class"]
+            built = add_scores(self, built, kept, cards)
         return built.sql(dialect=self.dialect, pretty=True, identify=self.dialect != "snowflake")
 
     def table(self, name: str) -> exp.Table:

@@ -116,6 +116,8 @@ class LeadStream:
         The main table.
     paths : dict of str to Path
         The files that are read, by table.
+    n_rows : int
+        Rows of the main table, as the first pass counted them; 0 if there was none.
     """
 
     contract: Contract
@@ -124,6 +126,7 @@ class LeadStream:
     _source: _Source
     _others: dict[str, _TypedTable]
     _repeated: NDArray[np.uint64]
+    n_rows: int = 0
     _first: dict[str, tuple[object, ...]] = field(default_factory=dict)
     _optional_roles: frozenset[str] = frozenset()
     _left_out: list[str] = field(default_factory=list)
@@ -275,7 +278,8 @@ def open_leads(
         with closing(source.blocks([name for name in wanted if name != LINE], absent)) as blocks:
             next(blocks, None)  # a header that does not fit is refused at once
         id_source = _id_column(used).source
-        repeated = _repeated_ids(source, id_source) if id_source != LINE else np.empty(0, dtype=np.uint64)
+        nothing = np.empty(0, dtype=np.uint64)
+        repeated, n_rows = _repeated_ids(source, id_source) if id_source != LINE else (nothing, 0)
         paths = {
             other.name: used.folder / (other.path or "")
             for other in used.tables[1:]
@@ -290,6 +294,7 @@ def open_leads(
             source,
             others,
             repeated,
+            n_rows=n_rows,
             _optional_roles=optional,
             _left_out=left_out,
             _changes=changes,
@@ -520,14 +525,19 @@ def typed_block(batch: Any, names: Sequence[str], *, first: int, absent: tuple[s
 # -- ids that occur more than once -------------------------------------------------------------------------
 
 
-def _repeated_ids(source: _Source, name: str) -> NDArray[np.uint64]:
-    """Return the hashes of ids that occur more than once; they are sorted on disk, one part at a time."""
+def _repeated_ids(source: _Source, name: str) -> tuple[NDArray[np.uint64], int]:
+    """Return the hashes of ids that occur more than once, and the number of rows.
+
+    The hashes are sorted on disk, one part at a time.
+    """
+    n_rows = 0
     with ExitStack() as stack:
         files = [
             stack.enter_context(tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))
             for _ in range(PARTITIONS)
         ]
         for raw in source.blocks([name], []):
+            n_rows += raw.n_read
             hashes = _hash_texts(raw.columns[name])
             parts = (hashes >> np.uint64(58)).astype(np.int64)
             order = np.argsort(parts, kind="stable")
@@ -540,7 +550,7 @@ def _repeated_ids(source: _Source, name: str) -> NDArray[np.uint64]:
             file.seek(0)
             hashes = np.sort(np.frombuffer(file.read(), dtype=np.uint64))
             found.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
-        return np.concatenate(found)
+        return np.concatenate(found), n_rows
 
 
 def _hash_texts(texts: NDArray[np.object_]) -> NDArray[np.uint64]:

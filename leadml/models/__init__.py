@@ -11,6 +11,7 @@ from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
 from leadml.models._profile import ColumnProfile, compare_profile, count_bins, profile_leads
 from leadml.models._reps import RepEffects
+from leadml.models._scorecard import make_scorecards
 from leadml.models._segments import CalibrationParts, compare_calibration, find_segments
 from leadml.models._train import evaluate_predictions, labelled_rows, train_model
 
@@ -44,6 +45,7 @@ __all__ = [
     "labelled_rows",
     "list_candidates",
     "load_bundle",
+    "make_scorecards",
     "profile_leads",
     "train_model",
     "write_bundle",

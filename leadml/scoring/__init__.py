@@ -4,5 +4,14 @@ from leadml.scoring._crm import CrmName, write_crm_file
 from leadml.scoring._frame import SCORE_COLUMNS, score_frame
 from leadml.scoring._manifest import ScoreManifest
 from leadml.scoring._score import score_leads
+from leadml.scoring._warehouse import compile_score_sql
 
-__all__ = ["SCORE_COLUMNS", "CrmName", "ScoreManifest", "score_frame", "score_leads", "write_crm_file"]
+__all__ = [
+    "SCORE_COLUMNS",
+    "CrmName",
+    "ScoreManifest",
+    "compile_score_sql",
+    "score_frame",
+    "score_leads",
+    "write_crm_file",
+]

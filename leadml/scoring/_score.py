@@ -48,7 +48,7 @@ def score_leads(
     engine: Literal["local", "spark"] = "local",
     n_parts: int | None = None,
     batch_rows: int = BATCH_ROWS,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ScoreManifest:
     """Score new leads and write one file or table, whole or not at all.
 
@@ -90,7 +90,7 @@ def score_leads(
     batch_rows : int
         Rows held in memory, about. No result depends on it.
     progress : callable, optional
-        Called with the number of rows read so far after each batch.
+        Called after each batch with the number of rows read so far and of all rows (0 where nobody knows).
 
     Returns
     -------
@@ -171,9 +171,10 @@ class _Job:
     definition: Definition
     bundle: Bundle
     as_of: dt.date | None
-    progress: Callable[[int], None] | None
+    progress: Callable[[int, int], None] | None
     drift: Literal["refuse", "flag"]
     watch: DriftWatch
+    expected: int = 0
     read: int = 0
     scored: int = 0
     duplicates: int = 0
@@ -191,7 +192,7 @@ class _Job:
         for name, number in part.scores["lead_class"].value_counts().items():
             self.classes[str(name)] = self.classes.get(str(name), 0) + int(number)
         if self.progress is not None and part.read:
-            self.progress(self.read)
+            self.progress(self.read, self.expected)
 
     def check(self, rejected: QuarantineWriter) -> None:
         """Refuse to publish rows that do not reconcile or are damaged too often."""
@@ -249,6 +250,7 @@ def _score_here(
     job: _Job, leads: Path | str | None, writer: ScoreWriter, rejected: QuarantineWriter, *, batch_rows: int
 ) -> str:
     with open_leads(job.contract, leads=leads, batch_rows=batch_rows) as stream:
+        job.expected = stream.n_rows
         parts = score_stream(stream, definition=job.definition, bundle=job.bundle, as_of=job.as_of)
         _write(job, parts, writer, rejected)
         job.notices += stream.notices()

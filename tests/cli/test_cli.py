@@ -288,6 +288,15 @@ def test_train_then_score_a_new_file(run, folder):
     ]  # fmt: skip
     assert list(scores["lead_class"]) == ["hot", "cold"]
     assert scores["reasons"][1] == "fails employees >= 50"
+    assert out.count("\n") == 1  # nobody looks on: one line for the log
+    assert json.loads(out)["rows"] == {"read": 2, "scored": 2, "quarantined": 0, "duplicates": 0}
+    sql = ("compile", folder / "definition.yaml", "--with-score")
+    code, out, _ = run(*sql, "--bundle", bundle, "--column", "lead_id", "--dialect", "postgres")
+    assert code == 0
+    assert 'AS "probability_accepted"' in out
+    assert run(*sql, "--bundle", bundle)[0] == 64
+    assert run("compile", folder / "definition.yaml", "--bundle", bundle)[0] == 64
+    assert run(*sql, "--bundle", bundle, "--column", "lead_id", "--digest", "0" * 64)[0] == 78
     code, out, _ = run(
         "score",
         *words,
@@ -306,6 +315,35 @@ def test_train_then_score_a_new_file(run, folder):
     )
     assert code == 78
     assert err
+
+
+def test_on_a_terminal_scoring_shows_a_bar_and_a_summary(run, folder):
+    import pty
+
+    bundle = folder / "small.leadml-bundle"
+    words = (folder / "contract.yaml", "--definition", folder / "definition.yaml")
+    assert run("train", *words, "--output", bundle)[0] == 0
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "leadml", "score", *words, "--bundle", bundle]
+    done = subprocess.run(
+        [*command, "--output", folder / "s.csv"],
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        check=False,
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while part := os.read(leader, 65_536):
+            shown += part
+    except OSError:  # the other end is closed
+        pass
+    os.close(leader)
+    assert done.returncode == 0, shown
+    assert b"scoring, 300 rows" in shown
+    assert b"read 300 = scored 300" in shown
+    assert b'{"rows"' not in shown
 
 
 def test_run_writes_the_packet_and_says_what_comes_next(run, folder):

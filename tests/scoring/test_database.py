@@ -147,13 +147,13 @@ def test_readers_of_a_postgresql_table_see_whole_results_only(world, server_addr
     score(world, server_address)
     seen = set()
 
-    def look(read):
+    def look(read, total):
         seen.add(int(pd.read_sql("select count(*) as n from leadml.scores", schema)["n"][0]))
 
     with pytest.raises(LockedError, match="another job writes this table"):
 
-        def second(read):
-            look(read)
+        def second(read, total):
+            look(read, total)
             score(world, server_address)
 
         score(world, server_address, progress=second)

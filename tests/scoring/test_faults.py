@@ -24,7 +24,7 @@ SCORE = (
     "import sys\n"
     "from leadml.errors import LeadmlError\n"
     "from leadml.scoring import score_leads\n"
-    "def tell(n):\n"
+    "def tell(n, total):\n"
     "    print(n, flush=True)\n"
     "try:\n"
     "    m = score_leads(sys.argv[1], definition=sys.argv[2], bundle=sys.argv[3], leads=sys.argv[4],\n"
@@ -99,11 +99,12 @@ def test_the_size_of_batches_changes_no_byte(job, expected, tmp_path, monkeypatc
         leads=job[3],
         output=tmp_path / "s.csv",
         batch_rows=7,
-        progress=seen.append,
+        progress=lambda read, total: seen.append((read, total)),
     )
     assert (tmp_path / "s.csv").read_bytes() == expected
     assert len(seen) > 10
     assert seen == sorted(seen)
+    assert {total for _, total in seen} == {seen[-1][0]}
 
 
 def test_a_folder_that_may_not_be_written_keeps_its_file(job, tmp_path):

@@ -114,3 +114,22 @@ def test_a_definition_that_the_leads_cannot_serve_is_refused_before_spark_is_ask
 def test_a_bundle_in_memory_cannot_travel(world, tmp_path):
     with pytest.raises(ValueError, match="give its path"):
         score(world, tmp_path / "s.csv", bundle=world.bundle, engine="spark")
+
+
+def test_spark_sql_gives_the_probabilities_of_the_file_path(session, world, tmp_path):
+    from leadml.leads import read_leads
+    from leadml.scoring import compile_score_sql
+
+    frame = read_leads(world.contract).frame
+    path = tmp_path / "leads.parquet"
+    frame.astype({name: object for name in frame if str(frame[name].dtype) == "category"}).to_parquet(
+        path, coerce_timestamps="us"
+    )
+    session.read.parquet(str(path)).createOrReplaceTempView("leads")
+    query = compile_score_sql(world.definition, world.bundle, dialect="spark", columns=["lead_id"])
+    found = {row["lead_id"]: row for row in session.sql(query).collect()}
+    expected = world.bundle.predict(frame)
+    assert len(found) == len(frame) > 1_400
+    for name in expected:
+        scores = pd.Series([found[lead][name] for lead in frame["lead_id"]], index=frame.index)
+        assert (scores - expected[name]).abs().max() <= 1e-9
