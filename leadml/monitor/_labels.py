@@ -259,8 +259,7 @@ def judge_calibration(prediction: Prediction, targets: pd.DataFrame, plan: Plan)
     rows = plan.once(
         plan.fresh & plan.mature(prediction.target) & ~np.isnan(label) & ~np.isnan(prediction.probability)
     )
-    places = np.flatnonzero(rows)
-    places = places[np.argsort(plan.rank[places], kind="stable")]
+    places = plan.in_order(rows)
     y, p = label[places], prediction.probability[places]
     line = calibration_line(y, p)
     limit = (plan.windows[prediction.target] or 0) + plan.schedule.window_days

@@ -161,7 +161,7 @@ def monitor_definition(
     )
     classes = assign_classes(definition, table.frame, as_of=table.as_of)
     handed = handed_over(definition, classes) & targets["worked"].to_numpy(dtype=bool)
-    promised, alpha, said = _find_promise(promise, definition, table, targets, plan)
+    promised, alpha, said = _find_promise(promise, table, targets, plan, champion=(definition, handed))
     notices += said
     kept = judge_promises(promised, targets, plan, handed=handed, error_rate=alpha)
     predictions = predict_targets(models, table, plan.fresh)
@@ -258,12 +258,14 @@ def _share(
 
 def _find_promise(
     promise: Promise | JudgedChange | ProposalSet | None,
-    definition: Definition,
     table: LeadTable,
     targets: pd.DataFrame,
     plan: Plan,
+    *,
+    champion: tuple[Definition, Bits],
 ) -> tuple[Promise, float, list[str]]:
     """Return what was promised, the error of judging each rate, and what a reader must know."""
+    definition, rows = champion
     error_rate = plan.levels["promise"] / len(_TARGETS)
     if isinstance(promise, Promise):
         if promise.version in {"", definition.version}:
@@ -272,9 +274,11 @@ def _find_promise(
         return promise, error_rate, [told]
     if isinstance(promise, ProposalSet):
         promise = promise.proposals[0] if promise.proposals else None
-    signed = definition if promise is None else signed_definition(promise)
-    rows = handed_over(signed, assign_classes(signed, table.frame, as_of=table.as_of))
-    rows = rows & targets["worked"].to_numpy(dtype=bool)
+    signed = definition
+    if promise is not None:
+        signed = signed_definition(promise)
+        rows = handed_over(signed, assign_classes(signed, table.frame, as_of=table.as_of))
+        rows = rows & targets["worked"].to_numpy(dtype=bool)
     # Half of the error is for the chance that the bound taken from the leads before was too high.
     found = promise_from_rows(
         signed.version,

@@ -80,8 +80,10 @@ class Plan:
         On the day of the look; infinite without dates.
     start : Series
         When each lead begins to count.
-    account, rank : ndarray of int of shape (n_leads,)
-        Number of its account (-1: none), and its place in time.
+    account : ndarray of int of shape (n_leads,)
+        Number of its account, -1 without one.
+    ids : Series
+        Tells leads of one day apart, so that the order of the rows says nothing.
     windows : dict of str to (int or None)
         Days until a label is mature.
     levels : dict of str to float
@@ -99,7 +101,7 @@ class Plan:
     age_days: NDArray[np.float64] = field(repr=False)
     start: pd.Series = field(repr=False)
     account: NDArray[np.int64] = field(repr=False)
-    rank: NDArray[np.int64] = field(repr=False)
+    ids: pd.Series = field(repr=False)
     windows: dict[str, int | None]
     levels: dict[str, float]
 
@@ -112,12 +114,17 @@ class Plan:
         """Keep the earliest lead of each account: five contacts of one company are one piece of evidence."""
         if not (self.account >= 0).any():
             return rows
-        places = np.flatnonzero(rows & (self.account >= 0))
-        places = places[np.argsort(self.rank[places], kind="stable")]
+        places = self.in_order(rows & (self.account >= 0))
         _, first = np.unique(self.account[places], return_index=True)
         kept = rows & (self.account < 0)
         kept[places[first]] = True
         return kept
+
+    def in_order(self, rows: Bits) -> NDArray[np.int64]:
+        """Give the places of some leads in order of time and id."""
+        places = np.flatnonzero(rows)
+        frame = pd.DataFrame({"start": self.start.to_numpy()[places], "id": self.ids.to_numpy()[places]})
+        return np.asarray(places[frame.sort_values(["start", "id"], kind="stable").index.to_numpy()])
 
     def mature(self, target: str) -> Bits:
         """Say which leads were old enough on the day of the look."""
@@ -188,7 +195,7 @@ def make_plan(
             f"This is look {look} of {schedule.n_looks} planned ones: the error rate holds for any "
             f"{schedule.n_looks} looks. A review is due."
         )
-    account, rank = _accounts(table, start)
+    account, ids = _accounts(table)
     age = (pd.Timestamp(look_on) - pd.Timedelta(days=1) - days).dt.days.to_numpy(dtype=np.float64)
     return Plan(
         schedule=schedule,
@@ -202,7 +209,7 @@ def make_plan(
         age_days=np.nan_to_num(age, nan=-1.0),
         start=days,
         account=account,
-        rank=rank,
+        ids=ids,
         windows=target_windows(table),
         levels=levels,
     ), notes
@@ -240,7 +247,7 @@ def _plan_without_dates(
     n = len(start)
     newer = start.rank(method="first").to_numpy(dtype=np.float64) > 0.6 * n
     known = start.notna().to_numpy(dtype=bool)
-    account, rank = _accounts(table, start)
+    account, ids = _accounts(table)
     return Plan(
         schedule=schedule,
         since=None,
@@ -253,25 +260,17 @@ def _plan_without_dates(
         age_days=np.full(n, np.inf),
         start=start,
         account=account,
-        rank=rank,
+        ids=ids,
         windows=target_windows(table),
         levels=levels,
     ), ["The leads have no dates: the newest two fifths are compared with the others, as one look."]
 
 
-def _accounts(table: LeadTable, start: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the accounts (-1: none) and the leads in order of time and id."""
+def _accounts(table: LeadTable) -> tuple[NDArray[np.int64], pd.Series]:
+    """Number the accounts (-1: none) and name the leads."""
     account, ids = table.role("account"), table.role("id")
-    n = len(start)
-    order = pd.DataFrame(
-        {
-            "start": start.to_numpy(),
-            "id": np.arange(n) if ids is None else ids.astype("string").fillna("").to_numpy(dtype=object),
-        }
-    ).sort_values(["start", "id"], kind="stable")
-    rank = np.empty(n, dtype=np.int64)
-    rank[order.index.to_numpy()] = np.arange(n)
+    names = pd.Series(np.arange(len(table.frame))) if ids is None else ids.astype("string").fillna("")
     if account is None:
-        return np.full(n, -1, dtype=np.int64), rank
+        return np.full(len(table.frame), -1, dtype=np.int64), names
     codes, _ = pd.factorize(account.astype("string"))
-    return np.asarray(codes, dtype=np.int64), rank
+    return np.asarray(codes, dtype=np.int64), names
