@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from leadml.definitions._compile import DIALECTS, Dialect, compile_sql
+from leadml.definitions._compile import DIALECTS, Dialect, compile_parts, compile_sql
 from leadml.definitions._definition import (
     DIMENSIONS,
     Attribute,
@@ -109,6 +109,7 @@ __all__ = [
     "Scorecard",
     "apply_changes",
     "assign_classes",
+    "compile_parts",
     "compile_sql",
     "compute_points",
     "compute_won_prices",

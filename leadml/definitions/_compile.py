@@ -13,13 +13,14 @@ from leadml._yaml import suggest
 from leadml.errors import DefinitionError, LeadmlError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from leadml.definitions._definition import Definition
+    from leadml.definitions._definition import Criterion, Definition
     from leadml.definitions._scorecard import Scorecard
+    from leadml.definitions._sql import Compiler
 
-__all__ = ["DIALECTS", "Dialect", "compile_sql"]
+__all__ = ["DIALECTS", "Dialect", "compile_parts", "compile_sql"]
 
 Dialect = Literal["duckdb", "postgres", "snowflake", "bigquery", "spark"]
 DIALECTS: tuple[Dialect, ...] = ("duckdb", "postgres", "snowflake", "bigquery", "spark")
@@ -89,25 +90,65 @@ def compile_sql(
       END AS "lead_class"
     FROM "leads"
     """
-    if dialect not in DIALECTS:
-        known = ", ".join(DIALECTS)
-        hint = suggest(str(dialect), DIALECTS)
-        raise DefinitionError(f"dialect: expected one of {known}; got {dialect!r}.{hint}")
     if not all(columns):
         raise DefinitionError("columns: expected names of columns, got an empty one.")
     if scores and not columns:
         raise DefinitionError(
             "columns: expected the columns to return beside the score, such as the lead's id, got none."
         )
+    query = _compiler(definition, dialect, as_of).query(table, columns, scores)
+    title = " ".join(f"{definition.name} {definition.version}, sha256 {definition.sha256}".split())
+    return f"-- {title}\n{query}"
+
+
+def compile_parts(
+    definition: Definition,
+    *,
+    values: Mapping[str, str],
+    tests: Mapping[str, Criterion],
+    columns: Sequence[str] = (),
+    dialect: Dialect = "duckdb",
+    table: str = "leads",
+    as_of: date | None = None,
+) -> str:
+    """Compile single values and criteria to one ``SELECT``, for a query around it.
+
+    Parameters
+    ----------
+    definition : Definition
+    values : mapping of name to attribute
+        What is read: numbers as doubles (null for NaN), booleans, everything else as text; a score as well.
+    tests : mapping of name to Criterion
+        1 where a lead meets the criterion, else 0.
+    columns : sequence of str
+        Other columns of the table to pass on.
+    dialect, table, as_of
+        As in `compile_sql`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    DefinitionError, LeadmlError
+        As in `compile_sql`.
+    """
+    return _compiler(definition, dialect, as_of).parts(table, columns, values, tests)
+
+
+def _compiler(definition: Definition, dialect: Dialect, as_of: date | None) -> Compiler:
+    if dialect not in DIALECTS:
+        known = ", ".join(DIALECTS)
+        hint = suggest(str(dialect), DIALECTS)
+        raise DefinitionError(f"dialect: expected one of {known}; got {dialect!r}.{hint}")
     _refuse_broken(definition)
     try:
         from leadml.definitions._sql import Compiler
     except ImportError as error:
         message = "compiling to SQL needs sqlglot, which is not installed."
         raise LeadmlError(f"{message} Install it with `pip install leadml[sql]`.") from error
-    query = Compiler(definition, dialect, as_of).query(table, columns, scores)
-    title = " ".join(f"{definition.name} {definition.version}, sha256 {definition.sha256}".split())
-    return f"-- {title}\n{query}"
+    return Compiler(definition, dialect, as_of)
 
 
 def _refuse_broken(definition: Definition) -> None:

@@ -15,7 +15,7 @@ from leadml.definitions._sql_score import add_scores
 from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from leadml.definitions._compile import Dialect
@@ -51,22 +51,42 @@ class Compiler:
 
     def query(self, table: str, columns: Sequence[str], cards: Sequence[Scorecard | str] = ()) -> str:
         """Build the SELECT, with scores if there are any."""
-        source: exp.Expr = self.table(table)
         chosen = [self.column(name) for name in columns] or [exp.Star()]
         scores = [self.column(score.name) for score in self.definition.points] if columns else []
-        if self.definition.points:
-            sums = [
-                exp.alias_(self.points(score), self.identifier(score.name))
-                for score in self.definition.points
-            ]
-            inner = exp.select(exp.Star(), *sums).from_(source)
-            source = inner.subquery("scored")
         name = exp.alias_(self.classes(), self.identifier("lead_class"))
-        built = exp.select(*chosen, *scores, name).from_(source)
+        built = exp.select(*chosen, *scores, name).from_(self.source(table))
         if cards:
             kept = [*columns, *(score.name for score in self.definition.points), "lead_class"]
             built = add_scores(self, built, kept, cards)
-        return built.sql(dialect=self.dialect, pretty=True, identify=self.dialect != "snowflake")
+        return self.write(built)
+
+    def parts(
+        self, table: str, columns: Sequence[str], values: Mapping[str, str], tests: Mapping[str, Criterion]
+    ) -> str:
+        """Build the SELECT of single values and tests, by the names that they get."""
+        chosen: list[exp.Expr] = [self.column(name) for name in columns]
+        chosen += [
+            exp.alias_(self.value(self.attributes[attribute]), name) for name, attribute in values.items()
+        ]
+        chosen += [
+            exp.alias_(self.choose(self.test(criterion), self.number(1), self.number(0)), name)
+            for name, criterion in tests.items()
+        ]
+        return self.write(exp.select(*chosen).from_(self.source(table)))
+
+    def write(self, query: exp.Select) -> str:
+        """Write a query in the dialect."""
+        return query.sql(dialect=self.dialect, pretty=True, identify=self.dialect != "snowflake")
+
+    def source(self, name: str) -> exp.Expr:
+        """Refer to the table of leads, with its points."""
+        table = self.table(name)
+        if not self.definition.points:
+            return table
+        sums = [
+            exp.alias_(self.points(score), self.identifier(score.name)) for score in self.definition.points
+        ]
+        return exp.select(exp.Star(), *sums).from_(table).subquery("scored")
 
     def table(self, name: str) -> exp.Table:
         """Refer to the table of leads, perhaps with its schema and database; no other SQL passes here."""

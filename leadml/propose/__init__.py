@@ -2,6 +2,7 @@
 
 from leadml.propose._audit import AdoptionAudit, audit_adopted, split_error_rate
 from leadml.propose._censor import censoring_weights
+from leadml.propose._count import CountRequest, count_in_duckdb, count_locally
 from leadml.propose._dials import make_steps
 from leadml.propose._document import format_proposals, proposal_schema
 from leadml.propose._explain import Explanation
@@ -17,6 +18,7 @@ from leadml.propose._whatif import WhatIf, judge_what_if, parse_what_if
 
 __all__ = [
     "AdoptionAudit",
+    "CountRequest",
     "Explanation",
     "Exploration",
     "ExplorationProgress",
@@ -34,6 +36,8 @@ __all__ = [
     "audit_adopted",
     "censoring_weights",
     "compute_trade_off",
+    "count_in_duckdb",
+    "count_locally",
     "find_widest_definition",
     "follow_exploration",
     "format_proposals",

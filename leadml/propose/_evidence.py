@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from leadml.propose._board import Board
 
     Counts = NDArray[np.float64]
+    Count = Callable[[tuple[Job, ...]], Iterable[JointCounts]]
 
 __all__ = ["Cells", "SearchResult", "count_joint", "extend_edits", "make_cells", "search_edits"]
 
@@ -105,6 +106,7 @@ def search_edits(
     cells: Cells,
     *,
     max_changes: int,
+    count: Count | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> SearchResult:
     """Count every single change, from `max_changes` 2 on every pair, and triples if they are few, exactly.
@@ -116,6 +118,8 @@ def search_edits(
         The leads to search on.
     cells : Cells
     max_changes : int
+    count : callable, optional
+        Counts all jobs at once; by default each is counted here.
     progress : callable, optional
         Called with (step, done, total).
 
@@ -124,14 +128,19 @@ def search_edits(
     SearchResult
         Edits in a fixed order.
     """
-    jobs = list(_find_jobs(board, max_changes))
-    places = np.flatnonzero(rows)
-    found = _Found(board=board, cells=cells, max_changes=max_changes)
-    for done, job in enumerate(jobs):
+    jobs = tuple(_find_jobs(board, max_changes))
+    found = _Found(board=board, cells=cells)
+    answers = _count(board, jobs, rows, cells) if count is None else count(jobs)
+    for done, (job, answer) in enumerate(zip(jobs, answers, strict=True)):
         if progress is not None:
             progress("counting the evidence", done, len(jobs))
-        found.add(job, count_joint(board, job, places, cells))
+        found.add(job, answer)
     return found.result()
+
+
+def _count(board: Board, jobs: Iterable[Job], rows: NDArray[np.bool_], cells: Cells) -> Iterator[JointCounts]:
+    places = np.flatnonzero(rows)
+    return (count_joint(board, job, places, cells) for job in jobs)
 
 
 def count_triples(board: Board) -> int:
@@ -161,8 +170,8 @@ def _find_jobs(board: Board, max_changes: int) -> Iterator[Job]:
 class _Found:
     """Edits with their counts, collected job by job."""
 
-    def __init__(self, *, board: Board, cells: Cells, max_changes: int) -> None:
-        self.board, self.cells, self.max_changes = board, cells, max_changes
+    def __init__(self, *, board: Board, cells: Cells) -> None:
+        self.board, self.cells = board, cells
         self.edits: list[Edit] = []
         self.known: set[Edit] = set()
         self.gained: list[Counts] = []
@@ -217,7 +226,12 @@ def _read_edits(board: Board, job: Job) -> Iterator[tuple[tuple[int, ...], Edit]
 
 
 def extend_edits(
-    board: Board, found: SearchResult, rows: NDArray[np.bool_], parents: Iterable[Edit]
+    board: Board,
+    found: SearchResult,
+    rows: NDArray[np.bool_],
+    parents: Iterable[Edit],
+    *,
+    count: Count | None = None,
 ) -> SearchResult:
     """Add every third change to each of some pairs, counted exactly.
 
@@ -233,24 +247,30 @@ def extend_edits(
         The leads to search on.
     parents : iterable of Edit
         Pairs of dials.
+    count : callable, optional
+        As in `search_edits`.
 
     Returns
     -------
     SearchResult
         `found` and the triples behind it, each once.
     """
-    places = np.flatnonzero(rows)
-    more = _Found(board=board, cells=found.cells, max_changes=3)
-    more.known = set(found.edits)
+    jobs = []
     for parent in parents:
         for third in board.turnable:
             turned = dict(parent.turns)
-            if third in turned:
-                continue
-            turned[third] = 0
-            dials = tuple(sorted(turned))
-            job = Job(variant=parent.variant, dials=dials, only=tuple(turned[dial] for dial in dials))
-            more.add(job, count_joint(board, job, places, found.cells))
+            if third not in turned:
+                turned[third] = 0
+                dials = tuple(sorted(turned))
+                jobs.append(
+                    Job(variant=parent.variant, dials=dials, only=tuple(turned[dial] for dial in dials))
+                )
+    more = _Found(board=board, cells=found.cells)
+    more.known = set(found.edits)
+    wanted = tuple(jobs)
+    answers = _count(board, wanted, rows, found.cells) if count is None or not wanted else count(wanted)
+    for job, answer in zip(wanted, answers, strict=True):
+        more.add(job, answer)
     added = more.result()
     if not added.edits:
         return found

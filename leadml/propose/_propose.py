@@ -10,6 +10,7 @@ import numpy as np
 from leadml._render import format_count
 from leadml.errors import ExperimentError
 from leadml.propose._confirm import confirm_candidates, find_promising
+from leadml.propose._count import CountRequest, count_locally
 from leadml.propose._evidence import SearchResult, extend_edits, make_cells, search_edits
 from leadml.propose._explore import plan_explorations
 from leadml.propose._goal import Goal, Stakes
@@ -27,13 +28,15 @@ from leadml.propose._review import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
 
     from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
     from leadml.propose._board import Edit
+    from leadml.propose._count import EvidenceCounter
+    from leadml.propose._joint import Job, JointCounts
     from leadml.propose._judge import Moved
     from leadml.propose._registration import Registration
 
@@ -69,6 +72,7 @@ def propose_changes(
     register: Callable[[Registration], None],
     explored: pd.DataFrame | None = None,
     confirm_with: ConfirmWith = "matured",
+    count: EvidenceCounter = count_locally,
     progress: Progress | None = None,
 ) -> ProposalSet:
     """Propose at most one small change of a written definition, or say why none.
@@ -91,8 +95,8 @@ def propose_changes(
     split : TimeSplit
         From `leadml.leads.split_periods` for the target of the goal.
     max_changes : {1, 2, 3}, default=2
-        Most changes in one proposal. Singles and pairs are searched exactly; with 3, every third change is
-        tried on the twenty best pairs.
+        Most changes in one proposal. Singles and pairs are searched exactly, triples as well if they are few
+        (50,000); if they are more, every third change is tried on the twenty best pairs.
     max_candidates : int, default=3
     error_rate : float, default=0.05
         Of this review; `split_error_rate` gives it from a rate a year.
@@ -105,6 +109,9 @@ def propose_changes(
         (`sample_exploration`). Then looser changes may be judged where leads were picked at random.
     confirm_with : {"matured", "weighted"}, default="matured"
         "weighted" also uses young leads of the newest quarters, weighted for what has not happened yet.
+    count : callable, optional
+        Who counts the evidence of the older quarters: `count_in_duckdb`, an engine of one's own; by default
+        this process. All find the same integers.
     progress : callable, optional
         Called with (step, done, total).
 
@@ -135,7 +142,7 @@ def propose_changes(
         explored=explored,
         confirm_with=confirm_with,
     )
-    found, ranking = _search(review, max_changes, progress)
+    found, ranking = _search(review, max_changes, count, progress)
     picked = _pick(review, found, ranking, max_candidates)
     registration = _registration(
         review, found, picked, max_changes=max_changes, max_candidates=max_candidates
@@ -149,7 +156,7 @@ def propose_changes(
     changed = frozenset(change.address for judged in proposals for change in judged.changes)
     explore, notes = _plan(review, found, ranking, (*tested, *promising))
 
-    def count(edit: Edit) -> Moved:
+    def count_again(edit: Edit) -> Moved:
         gained, lost = review.board.moved(edit, review.windows.confirm)
         return count_confirmed(review, confirmed.labels, gained, lost)
 
@@ -160,7 +167,7 @@ def propose_changes(
         ranking,
         review.stakes,
         changed=changed,
-        count=count,
+        count=count_again,
         months=review.windows.confirm_months,
         min_change=min_change,
         notes=notes,
@@ -195,16 +202,31 @@ def _check(max_changes: int, max_candidates: int, error_rate: float, min_change:
         raise ExperimentError(*wrong)
 
 
-def _search(review: Review, max_changes: int, progress: Progress | None) -> tuple[SearchResult, Ranking]:
+def _search(
+    review: Review, max_changes: int, counter: EvidenceCounter, progress: Progress | None
+) -> tuple[SearchResult, Ranking]:
     cells = make_cells(review.labels, review.strata, review.evidence, review.n_strata)
-    found = search_edits(
-        review.board, review.windows.discover, cells, max_changes=max_changes, progress=progress
-    )
+    rows = review.windows.discover
+
+    def ask(jobs: tuple[Job, ...]) -> Iterable[JointCounts]:
+        return counter(
+            CountRequest(
+                definition=review.definition,
+                board=review.board,
+                leads=review.table.frame,
+                rows=rows,
+                cells=cells,
+                jobs=jobs,
+                as_of=review.table.as_of,
+            )
+        )
+
+    found = search_edits(review.board, rows, cells, max_changes=max_changes, count=ask, progress=progress)
     ranking = _rank(review, found)
     if max_changes > 2:
         best = sorted(np.flatnonzero(ranking.eligible).tolist(), key=lambda place: -ranking.score[place])
         pairs = [found.edits[place] for place in best if len(found.edits[place].turns) == 2]
-        found = extend_edits(review.board, found, review.windows.discover, pairs[:_PARENTS])
+        found = extend_edits(review.board, found, rows, pairs[:_PARENTS], count=ask)
         ranking = _rank(review, found)
     return found, ranking
 

@@ -128,7 +128,75 @@ def make_world(
     return World(definition=parsed, table=table, targets=compute_targets(table))
 
 
-@pytest.fixture(name="worlds")
+SMALL_HEAD = """
+name: small
+version: 1
+attributes:
+  size: {type: integer, unit: people, steps: [2, 4, 6]}
+  pace: {type: number, unit: months}
+  level: {type: ordinal, levels: [low, middle, high]}
+  kind: {type: category, levels: [a, b, c]}
+  asked: {type: boolean}
+points:
+  interest:
+    - {when: asked, points: 2}
+    - {when: size >= 4, points: 1.5}
+    - {when: kind = c, points: -1}
+classes:
+"""
+SMALL_RULES = {
+    "all": "  - name: hot\n    all_of: [size >= 4, pace < 3, level >= middle, 'kind in [a, b]']\n",
+    "any": "  - name: hot\n    any_of: [size >= 4, pace <= 2 or missing, level = high, asked]\n",
+    "nested": (
+        "  - name: hot\n    all_of:\n      - size > 2\n      - any_of: [level >= middle, 'kind not in [c]']\n"
+        "      - at_least: 1\n        of: [pace between 1 and 3, asked]\n"
+    ),
+    "two classes": (
+        "  - name: hot\n    all_of: [size >= 4, asked]\n"
+        "  - name: warm\n    at_least: 2\n    of: [size >= 2, pace <= 3, level >= middle]\n"
+    ),
+    "points": (
+        "  - name: hot\n    all_of: [interest >= 3, level >= middle]\n"
+        "  - name: warm\n    any_of: [interest >= 2, kind = a]\n"
+    ),
+    "points twice": (
+        "  - name: hot\n    all_of: [interest >= 3.5, size >= 2]\n"
+        "  - name: warm\n    any_of: [pace <= 3, kind = a]\n"
+    ),
+    "kept back": (
+        "  - name: competitor\n    all_of: [kind = c, size >= 4]\n"
+        "  - name: hot\n    all_of: [size >= 2, pace <= 3]\n"
+    ),
+}
+SMALL_TAIL = "  - name: cold\n    otherwise: true\nhandoff: [{handoff}]\n"
+
+
+def parse_small(rule):
+    """Parse a small definition."""
+    handoff = "hot, warm" if rule in {"two classes", "points twice"} else "hot"
+    return parse_definition(SMALL_HEAD + SMALL_RULES[rule] + SMALL_TAIL.format(handoff=handoff))
+
+
+def draw_small(seed, n):
+    """Draw leads for it."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "size": pd.array(rng.integers(0, 8, n), dtype="Int64"),
+            "pace": rng.integers(0, 10, n) / 2.0,
+            "level": pd.Categorical(
+                rng.choice(["low", "middle", "high"], n), ["low", "middle", "high"], ordered=True
+            ),
+            "kind": pd.Categorical(rng.choice(["a", "b", "c", "d"], n)),
+            "asked": pd.array(rng.random(n) < 0.5, dtype="boolean"),
+        }
+    )
+    for name in frame.columns:
+        frame.loc[rng.random(n) < 0.1, name] = pd.NA
+    return frame
+
+
+@pytest.fixture(name="worlds", scope="session")
 def worlds_fixture():
     """Hand the tests the makers of worlds."""
 
@@ -136,6 +204,8 @@ def worlds_fixture():
         CONTRACT = CONTRACT
         DEFINITION = DEFINITION
         World = World
+        parse_small = staticmethod(parse_small)
+        draw_small = staticmethod(draw_small)
         draw_attributes = staticmethod(draw_attributes)
         make_table = staticmethod(make_table)
         make_world = staticmethod(make_world)

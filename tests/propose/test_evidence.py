@@ -5,7 +5,6 @@ from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,75 +14,11 @@ from leadml.definitions import (
     assign_classes,
     evaluate_criteria,
     parse_criterion,
-    parse_definition,
 )
 from leadml.propose._board import Edit, build_board
 from leadml.propose._evidence import extend_edits, make_cells, search_edits
 
-HEAD = """
-name: small
-version: 1
-attributes:
-  size: {type: integer, unit: people, steps: [2, 4, 6]}
-  pace: {type: number, unit: months}
-  level: {type: ordinal, levels: [low, middle, high]}
-  kind: {type: category, levels: [a, b, c]}
-  asked: {type: boolean}
-points:
-  interest:
-    - {when: asked, points: 2}
-    - {when: size >= 4, points: 1.5}
-    - {when: kind = c, points: -1}
-classes:
-"""
-RULES = {
-    "all": "  - name: hot\n    all_of: [size >= 4, pace < 3, level >= middle, 'kind in [a, b]']\n",
-    "any": "  - name: hot\n    any_of: [size >= 4, pace <= 2 or missing, level = high, asked]\n",
-    "nested": (
-        "  - name: hot\n    all_of:\n      - size > 2\n      - any_of: [level >= middle, 'kind not in [c]']\n"
-        "      - at_least: 1\n        of: [pace between 1 and 3, asked]\n"
-    ),
-    "two classes": (
-        "  - name: hot\n    all_of: [size >= 4, asked]\n"
-        "  - name: warm\n    at_least: 2\n    of: [size >= 2, pace <= 3, level >= middle]\n"
-    ),
-    "points": (
-        "  - name: hot\n    all_of: [interest >= 3, level >= middle]\n"
-        "  - name: warm\n    any_of: [interest >= 2, kind = a]\n"
-    ),
-    "points twice": (
-        "  - name: hot\n    all_of: [interest >= 3.5, size >= 2]\n"
-        "  - name: warm\n    any_of: [pace <= 3, kind = a]\n"
-    ),
-    "kept back": (
-        "  - name: competitor\n    all_of: [kind = c, size >= 4]\n"
-        "  - name: hot\n    all_of: [size >= 2, pace <= 3]\n"
-    ),
-}
-TAIL = "  - name: cold\n    otherwise: true\nhandoff: [{handoff}]\n"
-
-
-def parse(rule):
-    handoff = "hot, warm" if rule in {"two classes", "points twice"} else "hot"
-    return parse_definition(HEAD + RULES[rule] + TAIL.format(handoff=handoff))
-
-
-def draw(seed, n):
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "size": pd.array(rng.integers(0, 8, n), dtype="Int64"),
-            "pace": rng.integers(0, 10, n) / 2.0,
-            "level": pd.Categorical(
-                rng.choice(["low", "middle", "high"], n), ["low", "middle", "high"], ordered=True
-            ),
-            "kind": pd.Categorical(rng.choice(["a", "b", "c", "d"], n)),
-            "asked": pd.array(rng.random(n) < 0.5, dtype="boolean"),
-        }
-    )
-    for name in frame.columns:
-        frame.loc[rng.random(n) < 0.1, name] = pd.NA
-    return frame
+RULES = ("all", "any", "nested", "two classes", "points", "points twice", "kept back")
 
 
 def rewrite(definition, changes):
@@ -149,8 +84,8 @@ def handed_over(definition, frame):
 @pytest.mark.parametrize("rule", RULES)
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 80))
-def test_search_equals_brute_force(rule, seed, n):
-    definition, frame = parse(rule), draw(seed, n)
+def test_search_equals_brute_force(worlds, rule, seed, n):
+    definition, frame = worlds.parse_small(rule), worlds.draw_small(seed, n)
     rng = np.random.default_rng(seed + 1)
     everyone = np.ones(n, bool)
     board = build_board(definition, frame, sample=everyone)
@@ -174,8 +109,8 @@ def test_search_equals_brute_force(rule, seed, n):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_single_change_and_pair_is_there(rule):
-    definition, frame = parse(rule), draw(1, 80)
+def test_every_single_change_and_pair_is_there(worlds, rule):
+    definition, frame = worlds.parse_small(rule), worlds.draw_small(1, 80)
     board = build_board(definition, frame, sample=np.ones(80, bool))
     cells = make_cells(np.zeros(80, np.int8), np.zeros(80, np.int16), np.ones(80, bool), 1)
     singles = search_edits(board, np.ones(80, bool), cells, max_changes=1).edits
@@ -201,8 +136,8 @@ def writable(definition, board, found):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_dials_pass_what_the_definition_passes(rule):
-    definition, frame = parse(rule), draw(3, 300)
+def test_dials_pass_what_the_definition_passes(worlds, rule):
+    definition, frame = worlds.parse_small(rule), worlds.draw_small(3, 300)
     board = build_board(definition, frame, sample=np.ones(300, bool))
     written = evaluate_criteria(definition, frame)
     for dial in board.dials:
@@ -212,8 +147,8 @@ def test_dials_pass_what_the_definition_passes(rule):
         assert (dial.bits() == written[dial.address].to_numpy()).all()
 
 
-def test_counts_do_not_depend_on_row_order_or_block_size(monkeypatch):
-    definition, frame = parse("nested"), draw(5, 500)
+def test_counts_do_not_depend_on_row_order_or_block_size(worlds, monkeypatch):
+    definition, frame = worlds.parse_small("nested"), worlds.draw_small(5, 500)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 500).astype(np.int8)
     results = []
@@ -230,8 +165,8 @@ def test_counts_do_not_depend_on_row_order_or_block_size(monkeypatch):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("most", [0, 10**9])
-def test_third_changes_are_counted_exactly(rule, most, monkeypatch):
-    definition, frame = parse(rule), draw(11, 100)
+def test_third_changes_are_counted_exactly(worlds, rule, most, monkeypatch):
+    definition, frame = worlds.parse_small(rule), worlds.draw_small(11, 100)
     everyone = np.ones(100, bool)
     board = build_board(definition, frame, sample=everyone)
     board = replace(board, dials=tuple(short(dial) for dial in board.dials))
