@@ -194,8 +194,8 @@ def _row(part: pd.DataFrame, limit_days: int) -> dict[str, Any]:
     in_time = float((due["to_verdict"][timed] <= limit_days).sum() / len(due)) if timed.any() else np.nan
     row |= {
         "too_young": int((~handed["won_old"]).sum()),
-        "days_to_verdict": float(handed["to_verdict"].median()),
-        "days_to_won": float(handed["to_won"].median()),
+        "days_to_verdict": float(handed["to_verdict"].dropna().median()),
+        "days_to_won": float(handed["to_won"].dropna().median()),
         "in_time": in_time,
         "unworked": int(late.sum()),
     }

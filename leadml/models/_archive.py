@@ -23,15 +23,9 @@ _MAX_BYTES = 256 * 1024 * 1024
 _MAX_MEMBERS = 20_000
 
 # Every type that may stand in a model file. The list inside an artifact is never asked.
-_TRUSTED = (
-    "leadml.models._ebm.EbmClassifier",
-    "leadml.models._encoder.LeadEncoder",
-    "leadml.models._logistic.SplineLogisticClassifier",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
-_KNOWN = frozenset(
+# Nor are the defaults of skops, which differ from version to version.
+_TRUSTED = frozenset(
     {
-        *_TRUSTED,
         "builtins.bool",
         "builtins.dict",
         "builtins.float",
@@ -47,16 +41,21 @@ _KNOWN = frozenset(
         "numpy.uint32",
         "numpy.uint64",
         "numpy.uint8",
+        "leadml.models._ebm.EbmClassifier",
+        "leadml.models._encoder.LeadEncoder",
+        "leadml.models._logistic.SplineLogisticClassifier",
         "numpy.random._generator.Generator",
         "numpy.random._mt19937.MT19937",
         "numpy.random._pcg64.PCG64",
         "numpy.random.mtrand.RandomState",
+        "_loss.CyHalfBinomialLoss",  # its name before scikit-learn 1.9; skops loads it by name, not by import
         "sklearn._loss._loss.CyHalfBinomialLoss",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.loss.HalfBinomialLoss",
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
         "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.pipeline.Pipeline",
         "sklearn.preprocessing._label.LabelEncoder",
     }
@@ -234,7 +233,7 @@ def load_pipeline(data: bytes, *, where: str) -> Pipeline:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # versions that differ are an error here, not a warning
-            pipeline = skops.io.loads(data, trusted=list(_TRUSTED))
+            pipeline = skops.io.loads(data, trusted=sorted(_TRUSTED))
     except _LOAD_ERRORS as error:
         raise BundleError(f"{where}: cannot be loaded ({type(error).__name__}). Train it again.") from error
     if not isinstance(pipeline, SklearnPipeline):
@@ -260,7 +259,7 @@ def _check_schema(schema: Any, *, where: str) -> None:
         if loader is None and "__class__" not in node and "__module__" not in node:
             continue
         kind = f"{node.get('__module__')}.{node.get('__class__')}"
-        if loader not in _LOADERS or kind not in _KNOWN:
+        if loader not in _LOADERS or kind not in _TRUSTED:
             foreign.add(f"{kind} ({loader})"[:80])
     if foreign:
         listed = ", ".join(sorted(foreign)[:5])

@@ -248,13 +248,15 @@ def test_percent_is_read_where_the_unit_says_so(tmp_path):
 
 def damaged_archives():
     plain = build({}, end="\n")[0]
-    packed = gzip.compress(plain)
+    packed = gzip.compress(plain, mtime=0)
     yield "cut gzip", "leads.csv.gz", packed[:-40]
     yield "wrong checksum", "leads.csv.gz", packed[:-8] + b"\0\0\0\0" + packed[-4:]
     yield "cut zip", "leads.zip", b"PK\x03\x04" + packed
 
 
-@pytest.mark.parametrize(("name", "data"), [each[1:] for each in damaged_archives()])
+@pytest.mark.parametrize(
+    ("name", "data"), [pytest.param(*each[1:], id=each[0]) for each in damaged_archives()]
+)
 def test_a_damaged_archive_is_refused_however_it_is_read(name, data, tmp_path):
     with pytest.raises(LeadsError, match="damaged"):
         ingest(tmp_path, data, name=name)
