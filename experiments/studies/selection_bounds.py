@@ -8,8 +8,9 @@ picked for themselves (one in twenty, 2.6 times as good as the others); a logged
 
 First the win rate that each way gives those leads, and how often it says that they pay. Then leadml's answer
 to the question `hot.employees=100`: supported, not supported or cannot be said; whether its range covers the
-true change; whether the tipping point ("it fails if the leads that nobody picked win less often than this") is on
-the right side of the truth; and the bounds that need no assumption at all (all others lose, all others win).
+true change of all leads that it would add, or of those that have a label; whether the tipping point ("it
+fails if the leads that nobody picked win less often than this") is on the right side of the truth; and the
+bounds that need no assumption at all (all others lose, all others win).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import numpy as np
 import pandas as pd
 from _worlds import (
     BREAK_EVEN,
+    COST,
+    VALUE,
     Study,
     draw_leads,
     handed_over,
@@ -117,8 +120,10 @@ def ask(study: Study, facts: dict[str, Any]) -> dict[str, float | str]:
     start = study.table.frame["created_on"][rows]
     months = ((start.max() - start.min()).days + 1) * MONTHS_A_DAY
     real = study.true_change(change, rows) * rows.sum() / 1000 / months
+    seen = float((VALUE * truth[own] - COST).sum() / months)
     return found | {
         "covered": float(change.value.low - 1e-9 <= real <= change.value.high + 1e-9),
+        "covered_seen": float(change.value.low - 1e-9 <= seen <= change.value.high + 1e-9),
         "pays": float(change.value.low > 0),
     }
 
@@ -166,7 +171,10 @@ def main() -> None:
                         f"{told.get(word, 0):.2f}"
                         for word in ("supported", "not supported", "cannot be said")
                     ),
-                    *(mean(runs, name) for name in ("pays", "covered", "tipping", "manski", "manski_width")),
+                    *(
+                        mean(runs, name)
+                        for name in ("pays", "covered", "covered_seen", "tipping", "manski", "manski_width")
+                    ),
                 )
             )
     print_table(("market", "true rate", "estimate from", "says", "says it pays"), estimates)
@@ -178,7 +186,8 @@ def main() -> None:
             "not supported",
             "cannot be said",
             "bound above 0",
-            "range covers",
+            "range covers all that change",
+            "those with a label",
             "tipping point right",
             "no assumption: covers",
             "width",

@@ -182,7 +182,7 @@ def judge_change(
         wins_lost=round(float(moved.k_lost.sum())),
         gained_per_month=moved.leads_gained / months if months else None,
         lost_per_month=moved.leads_lost / months if months else None,
-        value=verdict.value.scaled(scale),
+        value=(verdict.value if moved.n or not moved.leads else NOTHING_KNOWN).scaled(scale),
         won=main if review.target == "won" else side,
         accepted=main if review.target == "accepted" else side,
         p_value=verdict.p_value,

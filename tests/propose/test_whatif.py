@@ -49,6 +49,8 @@ def test_a_looser_change_without_labels_cannot_be_said(world):
     asked = ask(world, "hot.months=18")
     assert asked.answer == "cannot be said"
     assert asked.change.grade == "C"
+    assert (asked.change.value.low, asked.change.value.value) == (None, None)  # unknown, not nothing
+    assert "+0" not in repr(asked)
 
 
 def test_two_changes_are_judged_together(world):
