@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 RunKind = Literal[
-    "experiment", "model", "definition", "proposal", "registration", "review", "score", "monitor"
+    "experiment", "model", "definition", "proposal", "registration", "review", "score", "monitor", "study"
 ]
 PATIENCE_SECONDS = 12.0
 PATIENCE_SECONDS_LOCAL = 120.0
