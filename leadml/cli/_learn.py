@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -35,6 +35,7 @@ Maximise = Annotated[
 ]
 
 
+Engine = Literal["local", "duckdb", "spark"]
 WhatIfOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -52,11 +53,11 @@ def _experiment(definition: Path, contract: Path, **options: Any) -> Experiment:
     return Experiment(question="", definition=definition, contract=contract, **given)
 
 
-def _analyse(experiment: Experiment, until: Stage) -> ExperimentResult:
+def _analyse(experiment: Experiment, until: Stage, *, engine: Engine = "local") -> ExperimentResult:
     from leadml.experiment import analyse_experiment
 
     with progress_bar() as report:
-        return analyse_experiment(experiment, until=until, progress=report)
+        return analyse_experiment(experiment, until=until, engine=engine, progress=report)
 
 
 def train(
@@ -133,6 +134,10 @@ def propose(
         typer.Option("--confirm-from", metavar="DATE", help="[default: the last two matured quarters.]"),
     ] = None,
     what_if: WhatIfOption = None,
+    engine: Annotated[
+        Engine,
+        typer.Option("--engine", help="Who counts: local, duckdb (extra `sql`) or spark (extra `spark`)."),
+    ] = "local",
     output: Output = None,
     as_of: AsOf = None,
     random_state: RandomState = 0,
@@ -163,7 +168,7 @@ def propose(
     if what_if:
         _answer(experiment, what_if, json=json)
         return
-    result = _analyse(experiment, "proposals")
+    result = _analyse(experiment, "proposals", engine=engine)
     if output is not None:
         write_proposals(result, output)
     if json:

@@ -11,7 +11,14 @@ from leadml.experiment._result import ExperimentResult
 from leadml.explain import explain_model
 from leadml.leads import audit_leads, compute_targets, load_contract, read_leads, split_periods
 from leadml.models import TrainedModel, train_model
-from leadml.propose import judge_what_if, parse_what_if, propose_changes
+from leadml.propose import (
+    count_in_duckdb,
+    count_locally,
+    judge_what_if,
+    parse_what_if,
+    propose_changes,
+)
+from leadml.scoring import count_on_spark
 from leadml.tracking import disable_autologging
 
 if TYPE_CHECKING:
@@ -24,11 +31,17 @@ if TYPE_CHECKING:
     from leadml.explain import Attribution
     from leadml.leads import LeadTable, TimeSplit
     from leadml.models import UntrainedModel
-    from leadml.propose import ProposalSet, Registration, WhatIf
+    from leadml.propose import EvidenceCounter, ProposalSet, Registration, WhatIf
 
-__all__ = ["Progress", "Stage", "analyse_experiment", "ask_experiment"]
+__all__ = ["Engine", "Progress", "Stage", "analyse_experiment", "ask_experiment"]
 
 Stage = Literal["models", "comparison", "proposals"]
+Engine = Literal["local", "duckdb", "spark"]
+_COUNTERS: Mapping[Engine, EvidenceCounter] = {
+    "local": count_locally,
+    "duckdb": count_in_duckdb,
+    "spark": count_on_spark,
+}
 
 
 class Progress(Protocol):
@@ -57,6 +70,7 @@ def analyse_experiment(
     experiment: Experiment,
     *,
     until: Stage = "proposals",
+    engine: Engine = "local",
     register: Callable[[Registration], None] | None = None,
     progress: Progress | None = None,
 ) -> ExperimentResult:
@@ -69,6 +83,8 @@ def analyse_experiment(
     until : {"models", "comparison", "proposals"}, default="proposals"
         How much is wanted: models; the comparison as well; the proposals as well. Proposals come first, so
         that candidates are registered before anything else reads a label of the confirmation leads.
+    engine : {"local", "duckdb", "spark"}, default="local"
+        Who counts the evidence of the search; the proposals are the same, byte for byte.
     register : callable, optional
         Called with the `Registration` before any confirmation label is read.
     progress : callable, optional
@@ -93,7 +109,9 @@ def analyse_experiment(
     if until == "proposals":
         # First of all, so that nothing else has read a confirmation label when the candidates are registered.
         steps.begin("searching and confirming changes")
-        proposals = _propose(experiment, definition, table, targets, register=register)
+        proposals = _propose(
+            experiment, definition, table, targets, count=_COUNTERS[engine], register=register
+        )
     steps.begin("auditing the leads")
     result = ExperimentResult(
         experiment=experiment,
@@ -120,6 +138,7 @@ def _propose(
     table: LeadTable,
     targets: pd.DataFrame,
     *,
+    count: EvidenceCounter,
     register: Callable[[Registration], None] | None,
 ) -> ProposalSet:
     return propose_changes(
@@ -131,6 +150,7 @@ def _propose(
         max_changes=experiment.max_changes,
         max_candidates=experiment.max_candidates,
         error_rate=experiment.error_rate,
+        count=count,
         register=register or (lambda _registration: None),
     )
 

@@ -2,13 +2,14 @@
 
 from leadml.propose._audit import AdoptionAudit, audit_adopted, split_error_rate
 from leadml.propose._censor import censoring_weights
-from leadml.propose._count import CountRequest, count_in_duckdb, count_locally
+from leadml.propose._count import CountRequest, EvidenceCounter, count_in_duckdb, count_locally
 from leadml.propose._dials import make_steps
 from leadml.propose._document import format_proposals, proposal_schema
 from leadml.propose._explain import Explanation
 from leadml.propose._floor import TradeOff, WidestDefinition, compute_trade_off, find_widest_definition
 from leadml.propose._goal import Goal, Stakes
 from leadml.propose._guard import Guardrail
+from leadml.propose._joint import JointCounts
 from leadml.propose._judge import Range
 from leadml.propose._propose import propose_changes
 from leadml.propose._registration import Registration
@@ -19,11 +20,13 @@ from leadml.propose._whatif import WhatIf, judge_what_if, parse_what_if
 __all__ = [
     "AdoptionAudit",
     "CountRequest",
+    "EvidenceCounter",
     "Explanation",
     "Exploration",
     "ExplorationProgress",
     "Goal",
     "Guardrail",
+    "JointCounts",
     "JudgedChange",
     "KeptCriterion",
     "ProposalSet",

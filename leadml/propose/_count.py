@@ -6,7 +6,7 @@ A `CountRequest` says which tables of counts are wanted; every engine answers wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from leadml.propose._count_sql import CELL, write_keys
 from leadml.propose._evidence import count_joint, strip, view_passes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import date
 
     import pandas as pd
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from leadml.definitions import Definition, Dialect
     from leadml.propose._board import Board
     from leadml.propose._joint import Cells, Job, JointCounts
-
-    EvidenceCounter = Callable[["CountRequest"], Iterable["JointCounts"]]
 
 __all__ = ["CountRequest", "EvidenceCounter", "count_in_duckdb", "count_locally"]
 
@@ -86,13 +84,10 @@ class CountRequest:
             sets = ", ".join(f"({name})" for name in names)
             chosen = ", ".join([*names, "COUNT(*) AS n"])
             return f"SELECT {chosen}\nFROM ({keys}) AS keyed\nGROUP BY GROUPING SETS ({sets})"
-        structs = ", ".join(
-            f"NAMED_STRUCT('job', {number}, 'key', {name})" for number, name in enumerate(names)
-        )
+        listed = f"SELECT POSEXPLODE(ARRAY({', '.join(names)})) AS (job, key) FROM ({keys}) AS keyed"
         return (
-            f"SELECT entry.job AS job, entry.key AS key, COUNT(*) AS n\n"
-            f"FROM (SELECT EXPLODE(ARRAY({structs})) AS entry FROM ({keys}) AS keyed) AS listed\n"
-            "WHERE entry.key IS NOT NULL\nGROUP BY entry.job, entry.key"
+            f"SELECT job, key, COUNT(*) AS n\nFROM ({listed}) AS listed\n"
+            "WHERE key IS NOT NULL\nGROUP BY job, key"
         )
 
     def read(
@@ -113,6 +108,14 @@ class CountRequest:
         counts = np.zeros((len(tables), int(np.prod(inner))), np.int64)
         np.add.at(counts, (position, place), n)
         return strip(tables.tolist(), counts.reshape(len(tables), *inner), passes)
+
+
+class EvidenceCounter(Protocol):
+    """Counts what is asked for; every engine finds the same integers."""
+
+    def __call__(self, request: CountRequest, /) -> Iterable[JointCounts]:
+        """Return one table of counts per job, in their order."""
+        ...
 
 
 def count_locally(request: CountRequest) -> Iterator[JointCounts]:

@@ -147,7 +147,7 @@ def _key(board: Board, job: Job, names: Mapping[str, str], n_cells: int) -> str:
     ]
     everybody = (1 << len(states)) - 1
     truth = " + ".join(_case(state, 1 << x) for x, state in enumerate(states))
-    key = f"(2 * ({truth}) + handed)"
+    key = f"CAST(2 * ({truth}) + handed AS BIGINT)"
     for number, turn in zip(job.dials, job.only, strict=True):
         size = 2 if turn else board.dials[number].passes.shape[1]
         key = f"({key} * {size} + {f'b{number}_{turn}' if turn else f'c{number}'})"

@@ -1,6 +1,7 @@
 """Batch scores for a scheduler: each lead's class, probabilities and reasons, written whole or not at all."""
 
 from leadml.scoring._crm import CrmName, write_crm_file
+from leadml.scoring._evidence import count_on_spark
 from leadml.scoring._frame import SCORE_COLUMNS, score_frame
 from leadml.scoring._manifest import ScoreManifest
 from leadml.scoring._score import score_leads
@@ -11,6 +12,7 @@ __all__ = [
     "CrmName",
     "ScoreManifest",
     "compile_score_sql",
+    "count_on_spark",
     "score_frame",
     "score_leads",
     "write_crm_file",

@@ -223,6 +223,13 @@ def test_propose_prints_the_documented_shape(run, folder):
     assert json.loads((folder / "found" / "proposals.json").read_text())["proposals"] == []
 
 
+def test_whoever_counts_the_proposal_is_the_same_bytes(run, folder):
+    words = ("propose", folder / "definition.yaml", "--contract", folder / "contract.yaml", "--json")
+    local = run(*words, "--maximise", "accepted")
+    assert run(*words, "--maximise", "accepted", "--engine", "duckdb") == local
+    assert run(*words, "--engine", "abacus")[0] == 64
+
+
 def test_the_goal_and_the_error_rate_can_be_set(run, folder):
     words = (
         "propose",

@@ -1,6 +1,7 @@
 """Scoring on a real local Spark gives the bytes of the local path, damaged and repeated rows included."""
 
 import importlib.util
+import json
 import os
 import shutil
 
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 
 from leadml.errors import BundleError, DefinitionError, LeadsError, QuarantineError
-from leadml.scoring import score_leads
+from leadml.leads import compute_targets, read_leads, split_periods
+from leadml.propose import Goal, count_locally, propose_changes
+from leadml.scoring import count_on_spark, score_leads
 
 pytestmark = [
     pytest.mark.slow,
@@ -133,3 +136,56 @@ def test_spark_sql_gives_the_probabilities_of_the_file_path(session, world, tmp_
     for name in expected:
         scores = pd.Series([found[lead][name] for lead in frame["lead_id"]], index=frame.index)
         assert (scores - expected[name]).abs().max() <= 1e-9
+
+
+@pytest.mark.parametrize("max_changes", [1, 2])
+def test_spark_counts_give_the_same_proposals_byte_for_byte(session, world, max_changes):
+    table = read_leads(world.contract)
+    targets = compute_targets(table)
+    answers = []
+    for counter in (count_locally, count_on_spark):
+        records = []
+        found = propose_changes(
+            world.definition,
+            table,
+            targets,
+            goal=Goal(maximise="won"),
+            split=split_periods(table, targets, target="won"),
+            max_changes=max_changes,
+            register=records.append,
+            count=counter,
+        )
+        answers.append(json.dumps([found.to_dict(), records[0].to_dict()]))
+    assert answers[0] == answers[1]
+    assert json.loads(answers[0])[1]["n_searched"] > 20
+
+
+def test_spark_counts_a_table_that_this_process_never_holds(session, world, tmp_path):
+    """The leads lie in Parquet parts; only counts come back."""
+    table = read_leads(world.contract)
+    asked = []
+
+    def keep(request):
+        asked.append(request)
+        return count_locally(request)
+
+    targets = compute_targets(table)
+    split = split_periods(table, targets, target="accepted")
+    propose_changes(
+        world.definition,
+        table,
+        targets,
+        goal=Goal(maximise="accepted"),
+        split=split,
+        register=lambda _record: None,
+        count=keep,
+    )
+    (request,) = asked
+    frame = request.to_frame()
+    for number in range(3):
+        frame[number::3].to_parquet(tmp_path / f"part{number}.parquet")
+    session.read.parquet(str(tmp_path)).createOrReplaceTempView("crm_leads")
+    there = count_on_spark(request, spark=session, table="crm_leads")
+    for one, other in zip(there, count_locally(request), strict=True):
+        assert one.tables == other.tables
+        assert (one.counts == other.counts).all()
