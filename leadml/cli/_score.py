@@ -153,13 +153,16 @@ def monitor(
     )
     if output is not None:
         write_monitor_page(report, output)
-    if track is not None:
-        record_look(report, folder=track)
+    tracked = None if track is None else record_look(report, folder=track)
+    if tracked is not None and (tracked.waiting or tracked.refused or tracked.lost):
+        print(tracked, file=sys.stderr)
     if json:
         print_json(report.to_dict())
     else:
         print(report)
-    finish(found=report.alarm)
+        for notice in report.notices:
+            print(f"note: {notice}")
+    finish(found=report.alarm, rows=report.manifest)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from leadml.definitions import load_definition
+from leadml.errors import LeadsError
 from leadml.leads import compute_targets, load_contract, read_leads
 from leadml.models import load_bundle
 from leadml.monitor import build_monitor_page, load_promise, monitor_definition
 from leadml.tracking import (
     Artifact,
     close_tracking,
+    data_items,
     metric_items,
     open_tracking,
+    params_item,
     tag_items,
     tracked_run,
 )
@@ -63,9 +67,19 @@ def watch_definition(
     Returns
     -------
     MonitorReport
+
+    Raises
+    ------
+    LeadsError
+        If the export holds no lead: silence is not a quiet week.
     """
     written = load_definition(definition)
     table = read_leads(load_contract(contract), leads=leads, as_of=as_of)
+    if table.frame.empty:
+        raise LeadsError(
+            f"{leads or contract}: expected leads, got none that could be read. Nothing was watched; look at "
+            "the export."
+        )
     return monitor_definition(
         written,
         table,
@@ -93,10 +107,15 @@ def record_look(report: MonitorReport, *, folder: Path | str, uri: str | None = 
     tracking = open_tracking(uri, experiment_name=f"leadml/{report.definition}", folder=folder)
     counts = {"n_before": report.n_before, "n_since": report.n_since, "n_newest": report.n_newest}
     alarms = ", ".join(signal.name for signal in report.alarms)
+    facts = {"version": report.version, "bundle": report.bundle, "as_of": report.as_of, "alarms": alarms}
+    settings = {"since": report.since, "n_looks": report.n_looks, "error_rate": report.error_rate}
     items: list[Item] = [
-        *metric_items({**counts, "look": report.look, "n_alarms": len(report.alarms)}),
-        *tag_items({"version": report.version, "as_of": report.as_of, "alarms": alarms}),
+        params_item(settings),
+        *data_items(report.manifest, as_of=report.as_of),
+        *metric_items({**counts, **report.to_metrics()}),
+        *tag_items(facts),
         Artifact(name="monitor.html", content=build_monitor_page(report)),
+        Artifact(name="monitor.json", content=json.dumps(report.to_dict(), indent=2, ensure_ascii=False)),
     ]
     with tracked_run(tracking, items, name=f"look {report.look}", kind="monitor"):
         pass

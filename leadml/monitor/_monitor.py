@@ -186,6 +186,7 @@ def monitor_definition(
             f"{format_count(float(before.sum()))} leads before and {format_count(float(now.sum()))} newest: "
             f"shifts are compared from {MIN_LEADS} on."
         )
+    notices += _count_damaged(table)
     spans = _spans(plan)
     return MonitorReport(
         definition=definition.name,
@@ -200,6 +201,7 @@ def monitor_definition(
         n_before=int(plan.baseline.sum()),
         n_since=int(plan.fresh.sum()),
         n_newest=int(plan.window.sum()),
+        manifest=table.manifest,
         signals=(
             *_promise_signals(kept, table, plan),
             *_calibration_signals(calibrated, plan),
@@ -308,6 +310,16 @@ def _check_models(models: Bundle | Mapping[str, Any] | None, plan: Plan) -> list
         f"The model of {WORDS[target]} was trained or judged on leads that are watched here: its calibration "
         "looks better than it is. Use the models of the sign-off."
         for target in seen
+    ]
+
+
+def _count_damaged(table: LeadTable) -> list[str]:
+    manifest = table.manifest
+    damaged = manifest.quarantined + sum(other.quarantined for other in manifest.other_tables)
+    if not damaged:
+        return []
+    return [
+        f"{format_count(float(damaged))} damaged rows of the export were put aside; they are not watched."
     ]
 
 

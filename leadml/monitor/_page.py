@@ -115,8 +115,6 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _signals(report: MonitorReport) -> tuple[dict[str, str], ...]:
-    order = {"alarm": 0, "quiet": 1, "too early": 2}
-    ranked = sorted(report.signals, key=lambda signal: order[signal.status])
     return tuple(
         {
             "status": signal.status,
@@ -126,7 +124,7 @@ def _signals(report: MonitorReport) -> tuple[dict[str, str], ...]:
             "p_value": _p(signal.p_value),
             "level": _p(signal.level),
         }
-        for signal in ranked
+        for signal in report.ranked
     )
 
 
@@ -167,9 +165,10 @@ def _calibration(report: MonitorReport) -> Section:
             ),
             (
                 "Corrected by: what the log-odds would need to be right on average. It is shown, not "
-                "applied by "
-                "itself. Share without labels is what an unsupervised estimate believes; badly wrong if the "
-                "leads themselves have become better or worse."
+                "applied by itself; the log loss is that of the newer half of these leads, without it and "
+                "with the correction that the older half asks for. Share without labels is what an "
+                "unsupervised estimate believes; badly wrong if the leads themselves have become better "
+                "or worse."
             ),
         ),
         header=(
@@ -183,6 +182,7 @@ def _calibration(report: MonitorReport) -> Section:
             "Cox p",
             "Change p",
             "Corrected by",
+            "Log loss, as it is and corrected",
             "Share without labels",
         ),
         rows=tuple(
@@ -200,6 +200,7 @@ def _calibration(report: MonitorReport) -> Section:
                 _p(row["p_cox"]),
                 _p(row["p_change"]),
                 f"{_plain(row['offset'])} ({_plain(row['offset_low'])} to {_plain(row['offset_high'])})",
+                f"{_plain(row['log_loss_trained'], 4)} and {_plain(row['log_loss_recalibrated'], 4)}",
                 format_rate(row["prevalence_unsupervised"]),
             )
             for row in _records(report.calibration)

@@ -190,6 +190,8 @@ def make_plan(
     baseline = ((days < pd.Timestamp(first)) & (days >= earliest)).to_numpy(dtype=bool)
     fresh = ((days >= pd.Timestamp(first)) & (days < pd.Timestamp(look_on))).to_numpy(dtype=bool)
     newest = pd.Timestamp(look_on) - pd.Timedelta(days=schedule.window_days)
+    if first > today:
+        notes.append(f"The champion begins on {first}, after the leads end ({today}): nothing to watch yet.")
     if look > schedule.n_looks:
         notes.append(
             f"This is look {look} of {schedule.n_looks} planned ones: the error rate holds for any "

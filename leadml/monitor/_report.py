@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from leadml.leads import Manifest
     from leadml.monitor._promise import Promise
 
 __all__ = ["MonitorReport", "Signal", "plain_rows"]
@@ -69,6 +70,8 @@ class MonitorReport:
         Chance of even one false alarm in `n_looks` looks at everything together, if nothing has changed.
     n_before, n_since, n_newest : int
         Leads before the champion, since, and the newest of these that are compared with those before.
+    manifest : Manifest
+        How the rows of the export reconcile; what was put aside as damaged is not watched.
     signals : tuple of Signal
         Everything that may raise the alarm, tested or not.
     promise : Promise
@@ -97,6 +100,7 @@ class MonitorReport:
     n_before: int
     n_since: int
     n_newest: int
+    manifest: Manifest = field(repr=False)
     signals: tuple[Signal, ...]
     promise: Promise = field(repr=False)
     volume: dict[str, float] = field(repr=False)
@@ -115,6 +119,16 @@ class MonitorReport:
     def alarms(self) -> tuple[Signal, ...]:
         """The signals that raised the alarm."""
         return tuple(signal for signal in self.signals if signal.status == "alarm")
+
+    @property
+    def ranked(self) -> tuple[Signal, ...]:
+        """The signals in the order in which they are read: alarms, what was promised, the others."""
+        order = {"alarm": 0, "quiet": 2, "too early": 3}
+
+        def place(signal: Signal) -> int:
+            return 1 if signal.family == "promise" and signal.status != "alarm" else order[signal.status]
+
+        return tuple(sorted(self.signals, key=place))
 
     @property
     def alarm(self) -> bool:
@@ -193,7 +207,12 @@ class MonitorReport:
             "n_looks": self.n_looks,
             "look_on": None if self.look_on is None else self.look_on.isoformat(),
             "error_rate": self.error_rate,
-            "rows": {"before": self.n_before, "since": self.n_since, "newest": self.n_newest},
+            "rows": {
+                **self.manifest.to_dict()["rows"],
+                "before": self.n_before,
+                "since": self.n_since,
+                "newest": self.n_newest,
+            },
             "signals": plain_rows(self.to_frame()),
             "promise": self.promise.to_dict(),
             "volume": {name: _plain(value) for name, value in self.volume.items()},
@@ -211,8 +230,7 @@ class MonitorReport:
                 f"{self.n_before:,} before"
             ),
         ]
-        order = {"alarm": 0, "quiet": 1, "too early": 2}
-        shown = sorted(self.signals, key=lambda signal: order[signal.status])
+        shown = self.ranked
         lines += [
             f"  {signal.status}: {signal.family}, {signal.name}: {signal.words}" for signal in shown[:7]
         ]

@@ -573,13 +573,34 @@ def test_a_definition_is_watched_between_reviews(run, tmp_path):
     assert run("demo", "--output", tmp_path, "--n-leads", "6000")[0] == 0
     words = ("monitor", tmp_path / "contract.yaml", "--definition", tmp_path / "definition.yaml")
     options = ("--bundle", tmp_path / "model.leadml-bundle", "--promise", tmp_path / "promise.json")
-    code, out, _ = run(
+    code, out, err = run(
         *words, *options, "--since", "2026-01-01", "--output", tmp_path / "look.html", "--track", tmp_path
     )
-    assert code in {0, 1}
-    assert out
+    # No alarm, but the demo's export has damaged rows.
+    assert (code, err) == (3, "")
+    assert "note: 12 damaged rows of the export were put aside; they are not watched." in out
     assert (tmp_path / "look.html").read_text().lower().startswith("<!doctype html>")
     code, out, _ = run(*words, "--since", "2026-01-01", "--json")
-    assert code in {0, 1}
-    assert json.loads(out)["version"] == "2025.1"
+    document = json.loads(out)
+    assert (code, document["version"], document["rows"]["quarantined"]) == (3, "2025.1", 12)
+    (tmp_path / "promise.json").write_text('{"version": "2025.1", "rates": [{"target": "won", "low": 0.9}]}')
+    code, out, _ = run(*words, "--since", "2025-07-01", "--promise", tmp_path / "promise.json")
+    assert code == 1
+    assert "promise broken" in out
     assert run(*words, "--since", "soon")[0] == 64
+
+
+def test_an_export_without_leads_is_no_quiet_week(run, folder):
+    (folder / "leads.csv").write_text("Id,Created,Employees,Email,Verdict\n")
+    code, out, err = run("monitor", folder / "contract.yaml", "--definition", folder / "definition.yaml")
+    assert (code, out) == (65, "")
+    assert "Nothing was watched" in err
+
+
+def test_a_look_that_could_not_be_tracked_is_said(run, folder):
+    (folder / "file").write_text("")
+    words = ("monitor", folder / "contract.yaml", "--definition", folder / "definition.yaml")
+    code, out, err = run(*words, "--track", folder / "file" / "runs")
+    assert code == 0
+    assert "No alarm" in out
+    assert "lost" in err

@@ -248,10 +248,35 @@ def test_the_report_is_a_result(quiet):
     assert all(np.isfinite(list(metrics.values())))
 
 
+def test_what_was_promised_is_read_before_what_is_quiet(quiet):
+    families = [signal.family for signal in quiet.ranked if signal.status != "alarm"]
+    assert families[:2] == ["promise", "promise"]
+    assert sorted(map(repr, quiet.ranked)) == sorted(map(repr, quiet.signals))
+
+
+def test_damaged_rows_are_said_to_be_unwatched(champion, calm, calm_targets, since):
+    manifest = dataclasses.replace(calm.manifest, quarantined=14)
+    table = dataclasses.replace(calm, manifest=manifest)
+    report = monitor_definition(champion, table, calm_targets, since=since)
+    assert "14 damaged rows of the export were put aside; they are not watched." in report.notices
+
+
+def test_a_champion_that_begins_after_the_leads_is_not_watched_yet(champion, calm, calm_targets):
+    report = monitor_definition(champion, calm, calm_targets, since=dt.date(2030, 1, 1))
+    assert report.look == 0
+    assert any("nothing to watch yet" in notice for notice in report.notices)
+
+
 def test_the_report_is_plain_json(quiet):
     document = json.loads(json.dumps(quiet.to_dict(), allow_nan=False))
     assert document["alarm"] is False
-    assert document["rows"] == {"before": quiet.n_before, "since": quiet.n_since, "newest": quiet.n_newest}
+    rows = document["rows"]
+    assert [rows[name] for name in ("before", "since", "newest")] == [
+        quiet.n_before,
+        quiet.n_since,
+        quiet.n_newest,
+    ]
+    assert rows["read"] == rows["kept"] + rows["quarantined"] + rows["duplicates"]
     assert {row["target"] for row in document["promises"]} == {"accepted", "won"}
 
 
