@@ -217,16 +217,20 @@ def plot_quadrant(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str, y
     ax.axhline(0, color=MUTED, linewidth=1)
     ax.axvline(0, color=MUTED, linewidth=1)
     ax.plot(part["x"], part["y"], "o", color=BLUE, markersize=6)
+    middle = float(part["x"].min() + part["x"].max()) / 2 if len(part) else 0.0
     for row in part.itertuples(index=False):
-        ax.annotate(
+        left = float(row.x) > middle  # type: ignore[arg-type]
+        note = ax.annotate(
             _label(row.label),
             (float(row.x), float(row.y)),  # type: ignore[arg-type]
-            xytext=(5, 5),
+            xytext=(-5 if left else 5, 5),
             textcoords="offset points",
+            ha="right" if left else "left",
             fontsize=8,
             color=INK,
             parse_math=False,
         )
+        note.set_in_layout(False)  # a long name does not make the picture small
     ax.margins(0.25)
     _finish(ax, xlabel=xlabel, ylabel=ylabel, percent="xy", grid="both")
     return ax
@@ -277,6 +281,7 @@ def plot_dependence(
     *,
     xlabel: str = "",
     marks: Sequence[tuple[str, float]] = (),
+    crossings: Sequence[tuple[str, float]] = (),
 ) -> Axes:
     """Plot what a model makes of one attribute: the change of the log-odds by its value.
 
@@ -291,6 +296,8 @@ def plot_dependence(
         The attribute and its unit.
     marks : sequence of (str, float)
         Written thresholds to draw as upright lines (at most three); for levels their places.
+    crossings : sequence of (str, float)
+        Where the model passes a goal, drawn dotted in another colour; one name for all of them.
 
     Returns
     -------
@@ -311,8 +318,10 @@ def plot_dependence(
         ax.xaxis.set_major_formatter("{x:,g}")
     for (name, at), style in zip(marks, ("-", "--", "-."), strict=False):
         ax.axvline(at, color=ORANGE, linewidth=1.4, linestyle=style, label=_label(name))
+    for number, (name, at) in enumerate(crossings):
+        ax.axvline(at, color=GREEN, linewidth=1.4, linestyle=":", label="" if number else _label(name))
     _finish(ax, xlabel=xlabel, ylabel="change of the log-odds (not a cause)", grid="y")
-    if marks:
+    if marks or crossings:
         _legend(ax, columns=2)
     return ax
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, mannwhitneyu
 
-from leadml._render import format_rate
-from leadml.compare._rates import TARGETS, Labels, Target, compute_rate
+from leadml._render import format_rate, format_rate_range
+from leadml.compare._rates import TARGETS, Labels, Rate, Target, compute_rate
 from leadml.metrics import holm
 
 if TYPE_CHECKING:
@@ -114,8 +114,11 @@ def _test_levels(values: pd.Series[Any], label: Mask, n: int) -> dict[str, Any] 
     wins, sizes = counts[True], counts.sum(axis=1)
     big = sizes >= min(max(30, 0.01 * n), sizes.nlargest(2).iloc[-1])  # at least the two largest levels
     rates = (wins / sizes)[big].sort_values(kind="stable")
-    worst, best = str(rates.index[0]), str(rates.index[-1])
-    reading = f"{best} {format_rate(rates.iloc[-1])}, {worst} {format_rate(rates.iloc[0])}"
+    ends = [
+        (str(name), compute_rate(int(wins[name]), int(sizes[name])))
+        for name in (rates.index[-1], rates.index[0])
+    ]
+    reading = "; ".join(f"{name}: {_say(rate)}" for name, rate in ends)
     return {
         "n": n,
         "strength": sqrt(float(found.statistic) / n),
@@ -135,5 +138,13 @@ def _test_numbers(values: NDArray[np.float64], label: Mask, n: int) -> dict[str,
         compute_rate(int(np.count_nonzero(label & side)), int(np.count_nonzero(side)))
         for side in (upper, ~upper)
     ]
-    reading = f"above {middle:g}: {format_rate(rates[0].rate)}, else {format_rate(rates[1].rate)}"
+    reading = f"above {middle:g}: {_say(rates[0])}; else {_say(rates[1])}"
     return {"n": n, "strength": abs(2 * area - 1), "p_value": float(found.pvalue), "reading": reading}
+
+
+def _say(rate: Rate) -> str:
+    """Say a rate with its range and its number of leads."""
+    shown = (
+        f"{format_rate_range(rate.ci_low, rate.ci_high)}, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{rate.n:,}"
+    )
+    return f"{format_rate(rate.rate)} ({shown})"

@@ -53,6 +53,7 @@ from leadml.definitions._diff_proof import ClassChange, DiffEntry
 from leadml.definitions._document import document_definition
 from leadml.definitions._grammar import format_criterion, parse_criterion
 from leadml.definitions._lint import lint_definition
+from leadml.definitions._page import ClassPart, make_page
 from leadml.definitions._read import load_definition, parse_definition
 from leadml.definitions._report import Finding, LintReport
 from leadml.definitions._rules import Rule, describe_rules
@@ -88,6 +89,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "ClassChange",
+    "ClassPart",
     "Criterion",
     "Definition",
     "DefinitionDiff",
@@ -123,6 +125,7 @@ __all__ = [
     "format_criterion",
     "lint_definition",
     "load_definition",
+    "make_page",
     "next_version",
     "parse_criterion",
     "parse_definition",

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from leadml._render import render_card, render_frame
-from leadml.models import EbmClassifier, SplineLogisticClassifier, compute_features
+from leadml.models import EbmClassifier, SplineLogisticClassifier, compute_features, predict_scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from leadml.models import TrainedModel
+    from leadml.models import BundledModel, TrainedModel
 
 __all__ = ["Attribution", "explain_model"]
 
@@ -47,6 +47,8 @@ class Attribution:
         "tree" (path-dependent TreeExplainer) or "additive" (the model's own terms, centred).
     additivity_error : float
         Largest difference between a lead's log-odds and the sum of its values.
+    probability : ndarray of shape (n_rows,)
+        What the model says of each lead that was explained: calibrated, at its current level.
     """
 
     target: str
@@ -56,6 +58,7 @@ class Attribution:
     rows: pd.Index[Any] = field(repr=False)
     method: str
     additivity_error: float
+    probability: NDArray[np.float64] = field(repr=False)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per attribute, the strongest first: attribute, mean_abs_shap, share, n."""
@@ -94,7 +97,11 @@ class Attribution:
 
 
 def explain_model(
-    model: TrainedModel, frame: pd.DataFrame, *, random_state: int = 0, max_rows: int = 2_000
+    model: TrainedModel | BundledModel,
+    frame: pd.DataFrame,
+    *,
+    random_state: int = 0,
+    max_rows: int = 2_000,
 ) -> Attribution:
     """Attribute a model's log-odds to its attributes with SHAP values.
 
@@ -104,7 +111,7 @@ def explain_model(
 
     Parameters
     ----------
-    model : TrainedModel
+    model : TrainedModel or BundledModel
         What to explain.
     frame : DataFrame
         Leads in contract columns.
@@ -141,11 +148,19 @@ def explain_model(
         rows=part.index,
         method=method,
         additivity_error=error,
+        probability=predict_scores(
+            model.pipeline,
+            model.calibrator,
+            part,
+            features=model.features,
+            clock=model.clock,
+            offset=model.offset,
+        ),
     )
 
 
 def encode_leads(
-    model: TrainedModel, frame: pd.DataFrame, *, random_state: int, max_rows: int
+    model: TrainedModel | BundledModel, frame: pd.DataFrame, *, random_state: int, max_rows: int
 ) -> tuple[pd.DataFrame, NDArray[np.float32]]:
     """Draw at most `max_rows` leads and encode them as the model does."""
     part = frame

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from leadml._render import render_card, render_frame
+from leadml._render import format_rate, render_card, render_frame
 from leadml.explain._attribution import NOT_A_CAUSE, attribute_codes, encode_leads
 from leadml.models import compute_features, labelled_rows, list_candidates
 
@@ -42,34 +42,52 @@ class Dependence:
     target, attribute : str
     frame : DataFrame
         One row per bin or level: label, low, high (ends of the bin, missing for a level), n, mean_shap,
-        ci_low, ci_high (where eight in ten leads of the bin lie).
+        ci_low, ci_high (where eight in ten leads of the bin lie), probability (the model's average).
     thresholds : tuple of (str, float)
         Written thresholds on the attribute: the criterion's words and the number (for a level, its place
         among the rows of `frame`).
+    goal : float or None
+        The probability from which a lead is wanted.
+    crossings : tuple of float
+        Where the model's average probability passes the goal, between two bins (or two places of levels);
+        empty if it lies on one side throughout. What the model says of the leads as they are, not what a
+        threshold there would bring.
     """
 
     target: str
     attribute: str
     frame: pd.DataFrame = field(repr=False)
     thresholds: tuple[tuple[str, float], ...] = ()
+    goal: float | None = None
+    crossings: tuple[float, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Give one row per bin or level: label, low, high, n, mean_shap, ci_low, ci_high."""
+        """Give one row per bin or level: label, low, high, n, mean_shap, ci_low, ci_high, probability."""
         return self.frame.copy()
 
     def __repr__(self) -> str:
         written = "; ".join(text for text, _ in self.thresholds) or "no written threshold"
         head = f"Dependence of {self.target} on {self.attribute}: {len(self.frame)} bins; {written}"
+        if self.goal is not None:
+            places = ", ".join(f"{place:g}" for place in self.crossings) or "nowhere"
+            head += f"; the model passes {format_rate(self.goal)} at {places}"
         return f"{head}\n{NOT_A_CAUSE}"
 
     def _repr_html_(self) -> str:
         return str(render_card(repr(self), [render_frame(self.frame)], notes=[NOT_A_CAUSE]))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the attribution bin by bin with the written thresholds."""
+        """Draw the attribution bin by bin, the written thresholds, and where the model passes the goal."""
         from leadml._plotting import plot_dependence
 
-        return plot_dependence(self.frame, ax, xlabel=self.attribute, marks=self.thresholds)
+        passes = f"model passes {format_rate(self.goal)}"
+        return plot_dependence(
+            self.frame,
+            ax,
+            xlabel=self.attribute,
+            marks=self.thresholds,
+            crossings=[(passes, place) for place in self.crossings],
+        )
 
 
 def explain_dependence(
@@ -78,6 +96,7 @@ def explain_dependence(
     attribute: str,
     *,
     definition: Definition | None = None,
+    goal: float | None = None,
     n_bins: int = 20,
 ) -> Dependence:
     """Group a model's attributions to one attribute by the attribute's value.
@@ -92,6 +111,9 @@ def explain_dependence(
         One of the model's attributes.
     definition : Definition, optional
         Its thresholds on the attribute are marked.
+    goal : float, optional
+        The probability from which a lead is wanted, for example the rate from which working it pays; where
+        the model's average probability passes it is marked.
     n_bins : int, default 20
         Bins of a number, with about equally many leads, never fewer than five.
 
@@ -107,24 +129,41 @@ def explain_dependence(
     values = frame.loc[attribution.rows, attribute]
     rows = []
     numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+    said = np.column_stack([shap_values, attribution.probability])
     if numeric:
-        rows = _number_rows(values.to_numpy(dtype=np.float64, na_value=np.nan), shap_values, n_bins)
+        rows = _number_rows(values.to_numpy(dtype=np.float64, na_value=np.nan), said, n_bins)
     elif not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        rows = _level_rows(values, shap_values)
+        rows = _level_rows(values, said)
+    ordered = numeric or (isinstance(values.dtype, pd.CategoricalDtype) and bool(values.dtype.ordered))
+    known = pd.DataFrame(rows, columns=_COLUMNS)
     missing = values.isna().to_numpy()
     if missing.sum() >= _MIN_LEADS:
-        rows.append(_row("missing", np.nan, np.nan, shap_values[missing]))
-    columns = ["label", "low", "high", "n", "mean_shap", "ci_low", "ci_high"]
-    table = pd.DataFrame(rows, columns=columns)
+        rows.append(_row("missing", np.nan, np.nan, said[missing]))
+    table = pd.DataFrame(rows, columns=_COLUMNS)
     return Dependence(
         target=attribution.target,
         attribute=attribute,
         frame=table,
         thresholds=_thresholds(definition, attribute, table, numeric=numeric),
+        goal=goal,
+        crossings=_crossings(known, goal) if goal is not None and ordered else (),
     )
 
 
-def _row(label: str, low: float, high: float, shap_values: NDArray[np.float64]) -> dict[str, Any]:
+_COLUMNS = ["label", "low", "high", "n", "mean_shap", "ci_low", "ci_high", "probability"]
+
+
+def _crossings(table: pd.DataFrame, goal: float) -> tuple[float, ...]:
+    """Give the places, in ascending order, where the average probability passes the goal."""
+    over = table["probability"].to_numpy(dtype=np.float64) >= goal
+    turns = np.flatnonzero(over[1:] != over[:-1])
+    low, high = (table[name].to_numpy(dtype=np.float64) for name in ("low", "high"))
+    ends = (high[turns] + low[turns + 1]) / 2
+    return tuple(np.where(np.isnan(ends), turns + 0.5, ends).tolist())
+
+
+def _row(label: str, low: float, high: float, said: NDArray[np.float64]) -> dict[str, Any]:
+    shap_values = said[:, 0]
     ends = np.quantile(shap_values, [0.1, 0.9])
     return {
         "label": label,
@@ -134,15 +173,14 @@ def _row(label: str, low: float, high: float, shap_values: NDArray[np.float64]) 
         "mean_shap": float(shap_values.mean()),
         "ci_low": float(ends[0]),
         "ci_high": float(ends[1]),
+        "probability": float(said[:, 1].mean()),
     }
 
 
-def _number_rows(
-    x: NDArray[np.float64], shap_values: NDArray[np.float64], n_bins: int
-) -> list[dict[str, Any]]:
+def _number_rows(x: NDArray[np.float64], said: NDArray[np.float64], n_bins: int) -> list[dict[str, Any]]:
     known = np.isfinite(x)
     order = np.argsort(x[known], kind="stable")
-    xs, ss = x[known][order], shap_values[known][order]
+    xs, ss = x[known][order], said[known][order]
     rows = []
     start = 0
     step = max(_MIN_LEADS, int(np.ceil(xs.size / n_bins)))
@@ -158,7 +196,7 @@ def _number_rows(
     return rows
 
 
-def _level_rows(values: pd.Series, shap_values: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _level_rows(values: pd.Series, said: NDArray[np.float64]) -> list[dict[str, Any]]:
     texts = values.astype("object").map(str, na_action="ignore")
     if isinstance(values.dtype, pd.CategoricalDtype):
         names = [str(level) for level in values.cat.categories]
@@ -168,7 +206,7 @@ def _level_rows(values: pd.Series, shap_values: NDArray[np.float64]) -> list[dic
     for name in names:
         inside = (texts == name).to_numpy(dtype=bool)
         if inside.sum() >= _MIN_LEADS:
-            rows.append(_row(name, np.nan, np.nan, shap_values[inside]))
+            rows.append(_row(name, np.nan, np.nan, said[inside]))
     return rows
 
 

@@ -8,7 +8,7 @@ from leadml.models._encoder import LeadEncoder
 from leadml.models._features import Feature, choose_features, compute_features, find_directions
 from leadml.models._level import LevelShift, compare_levels
 from leadml.models._logistic import SplineLogisticClassifier
-from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel
+from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel, predict_scores
 from leadml.models._profile import ColumnProfile, compare_profile, count_bins, profile_leads
 from leadml.models._reps import RepEffects
 from leadml.models._scorecard import make_scorecards
@@ -46,6 +46,7 @@ __all__ = [
     "list_candidates",
     "load_bundle",
     "make_scorecards",
+    "predict_scores",
     "profile_leads",
     "train_model",
     "write_bundle",

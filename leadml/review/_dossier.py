@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadml._files import read_bytes, write_text
 from leadml.errors import LeadmlError
-from leadml.review._build import describe_change
+from leadml.review._changes import describe_change
 
 if TYPE_CHECKING:
     from leadml.review._parts import Run

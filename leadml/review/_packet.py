@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pandas as pd
 from markupsafe import Markup
 
 from leadml._files import write_text
@@ -13,16 +14,20 @@ from leadml._plotting import draw_svg, plot_bars, plot_quadrant, plot_series
 from leadml._render import render_template
 from leadml.definitions import parse_criterion
 from leadml.errors import DefinitionError
-from leadml.review._build import SMALLEST_GROUP, build_parts
+from leadml.explain import NOT_A_CAUSE
+from leadml.review._build import build_parts
+from leadml.review._figures import SMALLEST_GROUP
+from leadml.review._learned import find_dependences
+from leadml.review._sides import quadrant_points
 from leadml.review._whatif import build_what_if, hash_script, read_script
+from leadml.review._words import say_rule
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from matplotlib.axes import Axes
 
-    from leadml.compare import DefinitionComparison, MarginalProfile
+    from leadml.compare import DefinitionComparison, MarginalProfile, RatingComparison
     from leadml.review._history import History
     from leadml.review._parts import Run
 
@@ -32,7 +37,7 @@ _MAX_PERIODS = 8
 _MAX_ATTRIBUTES = 10
 
 
-def build_packet(run: Run, *, history: History | None = None) -> str:
+def build_packet(run: Run, *, history: History | None = None, ratings: RatingComparison | None = None) -> str:
     """Build the packet of a review as one HTML page.
 
     The page needs no network, runs no script but its own what-if, follows the reader's light or dark
@@ -44,6 +49,8 @@ def build_packet(run: Run, *, history: History | None = None) -> str:
         What one run of the loop found.
     history : History, optional
         What was decided before: proposals that were rejected or deferred are shown with their reasons.
+    ratings : RatingComparison, optional
+        What both sides made of the same leads, judged blind (`leadml.compare.compare_ratings`).
 
     Returns
     -------
@@ -57,18 +64,27 @@ def build_packet(run: Run, *, history: History | None = None) -> str:
         what_if=None if what_if is None else what_if.to_payload(),
         script=read_script(),
         hash=hash_script(),
-        parts=build_parts(run),
+        parts=build_parts(run, ratings=ratings),
+        reviewed=history is not None and bool(history.entries),
         refused=() if history is None else history.refused(),
         smallest=SMALLEST_GROUP,
+        not_a_cause=NOT_A_CAUSE,
         quarters=_draw_quarters(run),
         quadrant=_draw_quadrant(run),
         attributions=_draw_attributions(run),
+        dependences=_draw_dependences(run),
         pictures=_draw_proposals(run),
         profiles=_draw_profiles(run),
     )
 
 
-def write_packet(run: Run, path: Path | str, *, history: History | None = None) -> None:
+def write_packet(
+    run: Run,
+    path: Path | str,
+    *,
+    history: History | None = None,
+    ratings: RatingComparison | None = None,
+) -> None:
     """Write the packet of a review, whole or not at all.
 
     Parameters
@@ -79,13 +95,15 @@ def write_packet(run: Run, path: Path | str, *, history: History | None = None) 
         The file, usually ending in ``.html``.
     history : History, optional
         What was decided before.
+    ratings : RatingComparison, optional
+        What both sides made of the same leads, judged blind.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    write_text(path, build_packet(run, history=history))
+    write_text(path, build_packet(run, history=history, ratings=ratings))
 
 
 def _draw_quarters(run: Run) -> Markup | None:
@@ -104,17 +122,13 @@ def _draw_quarters(run: Run) -> Markup | None:
 
 def _draw_quadrant(run: Run) -> Markup | None:
     """Draw what acceptance and won deals say of each criterion, side against side."""
-    if run.comparison is None:
+    points = quadrant_points(run.comparison)
+    if not points:
         return None
-    frame = run.comparison.criteria
-    enough = (frame["n_inside"] >= SMALLEST_GROUP) & (frame["n_outside"] >= SMALLEST_GROUP)
-    sides = frame[enough].pivot_table(index="written", columns="target", values="difference", sort=False)
-    if not {"accepted", "won"} <= set(sides.columns) or len(sides.dropna()) < 2:
-        return None
-    points = sides.dropna().reset_index().rename(columns={"written": "label", "accepted": "x", "won": "y"})
-    points["label"] = points["label"].str.replace(">=", "≥").str.replace("<=", "≤")
+    frame = pd.DataFrame(points, columns=["label", "x", "y"])
+    frame["label"] = frame["label"].map(say_rule)
     label = "Each criterion by how much more its leads are accepted and how much more they close."
-    svg = draw_svg(partial(_draw_points, points), name="quadrant", label=label, size=(5.6, 3.4))
+    svg = draw_svg(partial(_draw_points, frame), name="quadrant", label=label, size=(5.6, 3.4))
     return Markup(svg)  # noqa: S704 - made and escaped by draw_svg
 
 
@@ -124,22 +138,35 @@ def _draw_points(points: pd.DataFrame, ax: Axes) -> None:
     )
 
 
-def _draw_attributions(run: Run) -> tuple[tuple[str, Markup], ...]:
-    """Draw what each model uses most."""
+def _draw_attributions(run: Run) -> tuple[Markup, ...]:
+    """Draw what each model uses most; one picture per reading of `describe_uses`."""
     figures = []
-    words = {"accepted": "acceptance", "won": "won deals"}
     for target, attribution in run.attributions.items():
         frame = attribution.to_frame().sort_values(["mean_abs_shap", "attribute"], ascending=[False, True])
+        frame = frame[frame["mean_abs_shap"] > 0]
         frame = frame.head(_MAX_ATTRIBUTES).rename(columns={"attribute": "label", "mean_abs_shap": "value"})
         if frame.empty:
             continue
         svg = draw_svg(
             partial(_draw_bars, frame),
             name=f"uses-{target}",
-            label=f"What the model of {words[target]} uses most.",
+            label="What the model uses most.",
             size=(5.6, 0.8 + 0.28 * len(frame)),
         )
-        figures.append((words[target], Markup(svg)))  # noqa: S704 - made and escaped by draw_svg
+        figures.append(Markup(svg))  # noqa: S704 - made and escaped by draw_svg
+    return tuple(figures)
+
+
+def _draw_dependences(run: Run) -> tuple[tuple[str, Markup], ...]:
+    """Draw what each model makes of the attributes that thresholds test, with the thresholds on it."""
+    figures = []
+    words = {"accepted": "acceptance", "won": "won deals"}
+    for number, found in enumerate(find_dependences(run)):
+        if found.frame.empty:
+            continue
+        label = f"What the model of {words[found.target]} makes of {found.attribute}."
+        svg = draw_svg(found.plot, name=f"dependence-{number}", label=label, size=(5.6, 2.9))
+        figures.append((label, Markup(svg)))  # noqa: S704 - made and escaped by draw_svg
     return tuple(figures)
 
 

@@ -11,13 +11,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from leadml.compare import DefinitionComparison
-    from leadml.definitions import Definition
+    from leadml.definitions import ClassPart, Definition
     from leadml.explain import Attribution
     from leadml.leads import AuditReport, LeadTable
     from leadml.models import TrainedModel, UntrainedModel
     from leadml.propose import ProposalSet
 
-__all__ = ["Bar", "Change", "ClassLine", "CriterionLine", "Figure", "Parts", "PeriodLine", "Run"]
+__all__ = [
+    "Bar",
+    "Change",
+    "ClassLine",
+    "CriterionLine",
+    "ExpectedLine",
+    "Figure",
+    "KeptWord",
+    "Parts",
+    "PeriodLine",
+    "Run",
+    "Tile",
+]
 
 
 class Question(Protocol):
@@ -125,13 +137,45 @@ class ClassLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodLine:
-    """What the definition did in one period."""
+    """What the definition did in one period; settled says that most of its leads have an answer."""
 
     name: str
     leads: str
     handed_over: str
+    share: Figure
     accepted: Figure
     won: Figure
+    value: str
+    accepted_settled: bool
+    won_settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure of the newest quarter, with its range and the same of the quarter before."""
+
+    title: str
+    text: str
+    small: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedLine:
+    """What a model expected of one quarter, and what came."""
+
+    name: str
+    expected: str
+    came: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptWord:
+    """Whether a model kept its word, quarter by quarter."""
+
+    title: str
+    reading: str
+    rows: tuple[ExpectedLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +192,7 @@ class CriterionLine:
     rates: tuple[tuple[str, Figure, Figure], ...]
     bars: tuple[tuple[str, tuple[Bar, ...]], ...]
     dropped: str
+    adjusted: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +207,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything that the packet and the summary say."""
+    """Everything that the packet and the summary say, in the order of the meeting."""
 
     title: str
     version: str
@@ -170,24 +215,34 @@ class Parts:
     meaning: str
     as_of: str
     verdict: str
+    rules: tuple[ClassPart, ...]
     today: tuple[str, ...]
-    tiles: tuple[tuple[str, str, str], ...]
+    hidden: tuple[str, ...]
+    tiles: tuple[Tile, ...]
     periods: tuple[PeriodLine, ...]
+    trend: str
     classes: tuple[ClassLine, ...]
+    disagreement: tuple[tuple[str, str], ...]
+    quadrant: str
+    reasons: tuple[tuple[str, str], ...]
+    reps: tuple[str, ...]
+    raters: tuple[str, ...]
     proposals: tuple[Change, ...]
     promising: tuple[Change, ...]
     kept: tuple[tuple[str, str, str], ...]
-    criteria: tuple[CriterionLine, ...]
     explore: tuple[tuple[str, str, str, str], ...]
-    disagreement: tuple[tuple[str, str], ...]
-    reasons: tuple[tuple[str, str], ...]
-    followup: tuple[str, ...]
+    criteria: tuple[CriterionLine, ...]
     predicted: tuple[str, ...]
+    uses: tuple[tuple[str, str], ...]
+    crossings: tuple[str, ...]
+    kept_word: tuple[KeptWord, ...]
     models: tuple[str, ...]
     rows: tuple[tuple[str, str], ...]
     quarantine: tuple[tuple[str, str], ...]
     audit: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    followup: tuple[str, ...]
+    recycled: tuple[str, ...]
     owners: tuple[tuple[str, str], ...]
     next_review: str
     facts: tuple[tuple[str, str], ...]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leadml._render import format_count, format_rate, text_block, text_table
-from leadml.review._build import SMALLEST_GROUP, build_parts
+from leadml.review._build import build_parts
+from leadml.review._figures import SMALLEST_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,8 +12,6 @@ import pandas as pd
 from leadml._render import (
     format_count,
     format_money,
-    format_rate,
-    format_rate_range,
     format_value,
     render_template,
 )
@@ -26,7 +23,14 @@ from leadml.definitions import (
     parse_criterion,
 )
 from leadml.errors import DefinitionError
-from leadml.review._build import SMALLEST_GROUP
+from leadml.review._figures import (
+    ENOUGH_KNOWN,
+    SMALLEST_GROUP,
+    compute_value,
+    count_figure,
+    say_few,
+    wilson_range,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,9 +49,6 @@ MAX_CELLS = 20_000
 MAX_CUTS = 12
 MAX_LEVELS = 12
 MAX_SEGMENTS = 8
-Z = 1.959963984540054
-ENOUGH_KNOWN = 0.5
-_SPACE = "\N{NO-BREAK SPACE}"
 Edge = tuple[float, int]
 """A place on an axis of numbers: just below a value (0) or just above it (1)."""
 
@@ -136,7 +137,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What a definition would do, in numbers and as the page writes them."""
+    """What a definition would do, in numbers and as the page writes them.
+
+    Expected numbers (``accepted_count``, ``won_count``, ``value``) take the leads without an answer to be
+    like those with one; they are empty where most have none. ``missed`` are won deals among the other leads.
+    """
 
     n_handed_over: int
     n_accepted_known: int
@@ -147,7 +152,10 @@ class Outlook:
     leads: str
     accepted: str
     won: str
+    accepted_count: str
+    won_count: str
     missed: str
+    missed_share: str
     value: str
     segments: tuple[tuple[str, str, str, str], ...]
 
@@ -731,26 +739,24 @@ def _join_small(cells: pd.DataFrame, block: Ints, keys: list[str]) -> tuple[pd.D
 # ---- looking out ---------------------------------------------------------------------------------
 
 
-def _wilson(k: float, n: float) -> tuple[float, float]:
-    """Return Wilson's range in the same order of operations as the page."""
-    p, zz = k / n, Z * Z
-    middle = (p + zz / (2 * n)) / (1 + zz / n)
-    half = Z / (1 + zz / n) * sqrt(p * (1 - p) / n + zz / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def _say_rate(k: int, n: int) -> str:
-    if n < SMALLEST_GROUP:
-        return "nobody knows" if n == 0 else "too few"
-    low, high = _wilson(k, n)
-    return f"{format_rate(k / n)} ({format_rate_range(low, high)}, n{_SPACE}={_SPACE}{format_count(n)})"
+    return "nobody knows" if n == 0 else count_figure(k, n).line
+
+
+def _say_expected(k: int, known: int, n: int, months: float | None) -> str:
+    """Say how many of `n` leads would be accepted or won, if those without an answer are like the rest."""
+    if known < SMALLEST_GROUP or known < ENOUGH_KNOWN * n:
+        return ""
+    scale = months or 1.0
+    best, low, high = (format_count(n * rate / scale) for rate in (k / known, *wilson_range(k, known)))
+    return f"about {best} ({low} to {high}){' a month' if months else ''}"
 
 
 def _look_out(what_if: WhatIf, handed: NDArray[np.bool_]) -> Outlook:
     cells = what_if.cells
     total = {name: float(cells.loc[handed, name].sum()) for name in _COUNTS}
     n, known, won = int(total["n"]), int(total["won_known"]), int(total["won"])
-    missed = int(cells["won"].sum()) - won
+    missed, others = int(cells["won"].sum()) - won, int(cells["won_known"].sum()) - known
     scale = what_if.months or 1.0
     return Outlook(
         n_handed_over=n,
@@ -762,23 +768,30 @@ def _look_out(what_if: WhatIf, handed: NDArray[np.bool_]) -> Outlook:
         leads=format_count(n / scale) if n == 0 or n >= SMALLEST_GROUP else "too few",
         accepted=_say_rate(int(total["accepted"]), int(total["accepted_known"])),
         won=_say_rate(won, known),
-        missed=format_count(missed) if missed == 0 or missed >= SMALLEST_GROUP else f"under {SMALLEST_GROUP}",
+        accepted_count=_say_expected(int(total["accepted"]), int(total["accepted_known"]), n, what_if.months),
+        won_count=_say_expected(won, known, n, what_if.months),
+        missed=say_few(missed) if others >= SMALLEST_GROUP else "nobody knows",
+        missed_share=_say_missed(missed, others),
         value=_say_value(what_if, n, known, won, total["worth"]),
         segments=_segments(what_if, handed),
     )
 
 
+def _say_missed(missed: int, others: int) -> str:
+    """Say the share won of the other leads with an answer; nothing where it would tell of a small group."""
+    hidden = others < SMALLEST_GROUP or 0 < missed < SMALLEST_GROUP
+    return "" if hidden else _say_rate(missed, others)
+
+
 def _say_value(what_if: WhatIf, n: int, known: int, won: int, worth: float) -> str:
     if what_if.cost is None or what_if.price is None:
         return "no price is signed"
-    if known < SMALLEST_GROUP or known < ENOUGH_KNOWN * n:
+    found = compute_value(n, known, won, worth=worth, price=what_if.price, cost=what_if.cost)
+    if found is None:
         return "nobody knows: too few of these leads have an answer"
-    price = worth / won if won else what_if.price
     scale = what_if.months or 1.0
-    low, high = _wilson(won, known)
-    ends = [n * (rate * price - what_if.cost) / scale for rate in (low, won / known, high)]
-    said = [format_money(end, currency=what_if.currency) for end in ends]
-    return f"{said[1]} ({said[0]} to {said[2]})"
+    best, low, high = (format_money(end / scale, currency=what_if.currency) for end in found)
+    return f"{best} ({low} to {high})"
 
 
 def _segments(what_if: WhatIf, handed: NDArray[np.bool_]) -> tuple[tuple[str, str, str, str], ...]:
@@ -795,7 +808,7 @@ def _segments(what_if: WhatIf, handed: NDArray[np.bool_]) -> tuple[tuple[str, st
         rows.append(
             (
                 label,
-                format_count(n) if n == 0 or n >= SMALLEST_GROUP else f"under {SMALLEST_GROUP}",
+                say_few(n),
                 _say_rate(int(part["accepted"].sum()), int(part["accepted_known"].sum())),
                 _say_rate(int(part["won"].sum()), int(part["won_known"].sum())),
             )

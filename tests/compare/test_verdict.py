@@ -241,7 +241,7 @@ def test_unused_attribute_that_matters_is_found_and_one_known_too_late_is_not():
     ).unused.set_index("attribute")
     assert set(found.index) == {"region", "visits", "flag"}
     assert found.loc["region", "matters"]
-    assert found.loc["region", "reading"].startswith("south ")
+    assert found.loc["region", "reading"].startswith("south: ")
     assert not found.loc["flag", "matters"]
     assert found.loc["visits", "reading"].startswith("above 3: ")
     assert rate(np.array([5]), np.array(["none"])) == 0.03
@@ -251,8 +251,8 @@ def test_levels_that_are_all_small_are_still_read():
     rng = np.random.default_rng(0)
     y = rng.random(160) < np.repeat([0.9, 0.1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5], 20)
     found = _test_levels(pd.Series(np.repeat(list("abcdefgh"), 20)), y, 160)
-    assert found["reading"].startswith("a ")
-    assert ", b " in found["reading"]
+    assert found["reading"].startswith("a: ")
+    assert "; b: " in found["reading"]
 
 
 def test_differences_that_change_from_period_to_period_are_told_from_chance():

@@ -9,7 +9,7 @@ import pytest
 
 from leadml.explain import NOT_A_CAUSE, explain_model
 from leadml.metrics import expit
-from leadml.models import Feature
+from leadml.models import Calibration, Feature
 from leadml.models._candidates import list_candidates
 
 FEATURES = (
@@ -32,7 +32,15 @@ def _fitted(kind, n=1200):
     y = (rng.random(n) < expit(eta.to_numpy())).astype(float)
     candidate = next(c for c in list_candidates(FEATURES, random_state=0) if c.name == kind)
     pipeline = candidate.build().fit(frame, y)
-    return SimpleNamespace(pipeline=pipeline, features=FEATURES, clock=(), target="won"), frame
+    model = SimpleNamespace(
+        pipeline=pipeline,
+        features=FEATURES,
+        clock=(),
+        target="won",
+        calibrator=Calibration(method="none"),
+        offset=0.0,
+    )
+    return model, frame
 
 
 @pytest.mark.parametrize(("kind", "method"), [("boosting", "tree"), ("logistic", "additive")])
@@ -45,6 +53,14 @@ def test_values_add_up_and_the_planted_attribute_leads(kind, method):
     assert result.to_frame()["share"].sum() == pytest.approx(1)
     log_odds = model.pipeline["model"].decision_function(model.pipeline["encode"].transform(frame))
     np.testing.assert_allclose(np.sum(result.values, axis=1) + result.base, log_odds, atol=1e-9)
+
+
+def test_the_models_own_probability_stands_beside_the_values():
+    model, frame = _fitted("boosting")
+    result = explain_model(model, frame)
+    np.testing.assert_allclose(result.probability, model.pipeline.predict_proba(frame)[:, 1], atol=1e-9)
+    model.offset = 1.0
+    assert (explain_model(model, frame).probability > result.probability).all()
 
 
 def test_a_sample_is_drawn_by_its_seed():

@@ -10,7 +10,7 @@ import pytest
 from leadml.definitions import parse_definition
 from leadml.explain import explain_dependence, explain_interactions, explain_model, explain_stability
 from leadml.metrics import expit
-from leadml.models import Feature, list_candidates
+from leadml.models import Calibration, Feature, list_candidates
 
 FEATURES = (
     Feature(name="employees", kind="number"),
@@ -50,7 +50,15 @@ def _fitted(kind, n=1500):
     )
     candidate = next(c for c in list_candidates(FEATURES, random_state=0) if c.name == kind)
     pipeline = candidate.fit(frame, y)
-    model = SimpleNamespace(pipeline=pipeline, features=FEATURES, clock=(), target="won", candidate=kind)
+    model = SimpleNamespace(
+        pipeline=pipeline,
+        features=FEATURES,
+        clock=(),
+        target="won",
+        candidate=kind,
+        calibrator=Calibration(method="none"),
+        offset=0.0,
+    )
     return model, frame, y
 
 
@@ -81,6 +89,35 @@ def test_levels_stand_in_their_order_with_the_threshold_at_its_level():
     assert found.thresholds == (("budget >= some", 1.0),)
     assert found.plot() is not None
     plt.close("all")
+
+
+def test_the_model_passes_the_goal_where_the_threshold_was_planted():
+    model, frame, _ = _fitted("boosting")
+    attribution = explain_model(model, frame)
+    known = frame["employees"].notna()
+    large = known & (frame["employees"] >= 50)
+    between = (attribution.probability[large].mean() + attribution.probability[known & ~large].mean()) / 2
+    found = explain_dependence(attribution, frame, "employees", definition=DEFINITION, goal=between)
+    assert len(found.crossings) == 1
+    assert abs(found.crossings[0] - 50) < 6
+    assert "the model passes" in repr(found)
+    legend = [text.get_text().replace("\xa0", " ") for text in found.plot().get_legend().get_texts()]
+    assert legend[0] == "employees >= 50"
+    assert legend[1].startswith("model passes ")
+    plt.close("all")
+
+
+def test_a_goal_that_is_never_passed_has_no_crossing_and_levels_cross_between_places():
+    model, frame, _ = _fitted("logistic")
+    attribution = explain_model(model, frame)
+    never = explain_dependence(attribution, frame, "employees", goal=0.999)
+    assert (never.goal, never.crossings) == (0.999, ())
+    assert "nowhere" in repr(never)
+    table = explain_dependence(attribution, frame, "budget").to_frame()
+    goal = table["probability"].iloc[1:].mean()
+    levels = explain_dependence(attribution, frame, "budget", goal=goal)
+    assert levels.crossings == (1.5,)
+    assert explain_dependence(attribution, frame, "budget").crossings == ()
 
 
 def test_an_attribute_the_model_does_not_use_is_refused():

@@ -10,6 +10,7 @@ import pytest
 
 from leadml.compare import compare_definition
 from leadml.definitions import parse_definition
+from leadml.explain import Attribution
 
 DEFINITION = """\
 name: inbound-lead
@@ -117,9 +118,10 @@ def sample_table(frame, targets):
             "decided": targets["t0"] + pd.Timedelta(days=9) if targets["t0"].dtype.kind == "M" else None,
         }.get,
         contract=SimpleNamespace(
+            column_by_role=lambda _role: None,
             columns=tuple(
                 SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns
-            )
+            ),
         ),
         as_of=date(2026, 9, 30),
         manifest=SimpleNamespace(
@@ -139,6 +141,27 @@ def sample_table(frame, targets):
                 "shape": "aa",
             }
         ),
+    )
+
+
+def sample_attribution(frame):
+    """A model that makes more of budget than of size, and passes 1.25 % at about 60 people."""
+    budget = frame["budget_status"].cat.codes.to_numpy(dtype=float)
+    size = frame["employees"].astype(float).fillna(20).to_numpy()
+    values = (
+        np.column_stack([0.5 * (budget - budget.mean()), 0.2 * np.log((size + 1) / 60)])
+        if len(frame)
+        else np.zeros((0, 2))
+    )
+    return Attribution(
+        target="won",
+        values=values,
+        base=-4.0,
+        attributes=("budget_status", "employees"),
+        rows=frame.index,
+        method="tree",
+        additivity_error=0.0,
+        probability=np.where(size >= 60, 0.02, 0.005),
     )
 
 
@@ -237,7 +260,6 @@ def build_run(
         holdout=holdout,
         evaluation=SimpleNamespace(metrics=metrics, verdict="predicts won deals", predictive=True),
     )
-    uses = pd.DataFrame({"attribute": ["budget_status", "employees"], "mean_abs_shap": [0.5, 0.2], "n": 2000})
     return SampleRun(
         experiment=SimpleNamespace(question=question),
         definition=written,
@@ -253,7 +275,7 @@ def build_run(
         comparison=compare_definition(written, table, targets, models={"won": model}),
         proposals=SimpleNamespace(to_dict=lambda: proposals),
         models={"won": model},
-        attributions={"won": SimpleNamespace(to_frame=uses.copy)},
+        attributions={"won": sample_attribution(frame)},
     )
 
 

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leadml._render import format_count
 from leadml.compare import compare_definition
 from leadml.definitions import assign_classes, parse_definition
 from leadml.metrics import wilson_interval
 from leadml.review import build_packet, build_what_if
-from leadml.review._whatif import Choice, _join_small, _wilson
+from leadml.review._figures import wilson_range
+from leadml.review._whatif import Choice, _join_small
 
 HEAD = """\
 name: d
@@ -235,6 +237,27 @@ def test_without_answers_nobody_knows():
     assert found.value.startswith("nobody knows")
 
 
+def test_expected_numbers_are_shares_of_all_that_go_to_sales():
+    run = make_run(RULES[0])
+    what_if = build_what_if(run)
+    found = what_if.evaluate(what_if.written())
+    rate = found.n_accepted / found.n_accepted_known
+    low, high = wilson_range(found.n_accepted, found.n_accepted_known)
+    ends = [format_count(found.n_handed_over * r / what_if.months) for r in (rate, low, high)]
+    assert found.accepted_count == f"about {ends[0]} ({ends[1]} to {ends[2]}) a month"
+
+
+def test_wins_that_nobody_can_know_are_not_said_to_be_none():
+    run = make_run(RULES[0])
+    run.targets = run.targets.assign(won=run.targets["won"].where(handed_over(run, RULES[0])))
+    what_if = build_what_if(run)
+    found = what_if.evaluate(what_if.written())
+    assert (found.missed, found.missed_share) == ("nobody knows", "")
+    nothing = what_if.evaluate([Choice(bins=()) for _ in what_if.dials])
+    assert nothing.missed == format_count(found.n_won)
+    assert nothing.missed_share.endswith(f"{found.n_won_known:,})")
+
+
 def test_without_prices_there_is_no_value():
     run = make_run(RULES[0])
     run.definition = parse_definition(re.sub(r"prices:.*\n", "", run.definition.text))
@@ -281,7 +304,7 @@ def test_many_attributes_get_coarser_steps_rather_than_a_large_page(monkeypatch)
 
 def test_ranges_are_those_of_the_rest_of_the_page():
     for k, n in ((0, 7), (3, 10), (10, 10), (45, 1000)):
-        np.testing.assert_allclose(_wilson(k, n), [float(x) for x in wilson_interval(k, n)], atol=1e-12)
+        np.testing.assert_allclose(wilson_range(k, n), [float(x) for x in wilson_interval(k, n)], atol=1e-12)
 
 
 @settings(max_examples=50, deadline=None)

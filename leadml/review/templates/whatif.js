@@ -68,8 +68,9 @@
   const handedOver = state => {
     const met = data.dials.map((dial, i) => {
       if (!state[i].used) return null;
-      const wanted = new Set(state[i].bins), column = columns[dial.axis], mask = new Uint8Array(n);
-      for (let c = 0; c < n; c++) mask[c] = wanted.has(column[c]) ? 1 : 0;
+      const wanted = new Uint8Array(data.axes[dial.axis].labels.length), column = columns[dial.axis], mask = new Uint8Array(n);
+      for (const bin of state[i].bins) wanted[bin] = 1;
+      for (let c = 0; c < n; c++) mask[c] = wanted[column[c]];
       return mask;
     });
     const nobody = new Uint8Array(n);
@@ -100,15 +101,19 @@
     }
     return handed;
   };
+  const counted = ["n", "accepted_known", "accepted", "won_known", "won", "worth"];
   const add = (handed, only) => {
-    const total = { n: 0, accepted_known: 0, accepted: 0, won_known: 0, won: 0, worth: 0 };
-    for (let c = 0; c < n; c++) {
-      if (!handed[c] || (only && !only(c))) continue;
-      for (const name in total) total[name] += cells[name][c];
+    const total = {};
+    for (const name of counted) {
+      const column = cells[name];
+      let sum = 0;
+      for (let c = 0; c < n; c++) if (handed[c] && (!only || only(c))) sum += column[c];
+      total[name] = sum;
     }
     return total;
   };
-  const allWon = cells.won.reduce((sum, value) => sum + value, 0);
+  const sum = column => column.reduce((total, value) => total + value, 0);
+  const allWon = sum(cells.won), allKnown = sum(cells.won_known);
   const scale = data.months || 1;
   const value = total => {  // [best, low, high] or null where nobody knows
     if (data.cost === null || data.price === null) return null;
@@ -116,6 +121,11 @@
     const price = total.won ? total.worth / total.won : data.price;
     const [low, high] = wilson(total.won, total.won_known);
     return [total.won / total.won_known, low, high].map(r => total.n * (r * price - data.cost) / scale);
+  };
+  const sayExpected = (k, known, total) => {  // of all leads, if those without an answer are like the rest
+    if (known < few || known < 0.5 * total) return "";
+    const [best, low, high] = [k / known, ...wilson(k, known)].map(r => count(total * r / scale));
+    return `about ${best} (${low} to ${high})${data.months ? " a month" : ""}`;
   };
   const sayValue = total => {
     if (data.cost === null || data.price === null) return "no price is signed";
@@ -136,8 +146,9 @@
     bins: [...(d.proposedBins || d.bins)], used: !d.dropped, at: d.proposed >= 0 ? d.proposed : d.at,
     upper: d.upperAt, missing: d.missing,
   }));
-  let state = written(), active = data.dials.findIndex(d => d.proposed >= 0);
-  if (active < 0) active = data.dials.findIndex(d => d.kind === "threshold");
+  const sliding = dial => dial.kind === "threshold" || dial.kind === "range";
+  let state = written(), active = data.dials.findIndex(d => d.proposed >= 0), end = "at";
+  if (active < 0) active = data.dials.findIndex(sliding);
 
   const binsAt = (dial, own) => {
     const missing = data.axes[dial.axis].labels.length - 1, edge = dial.places[own.at], met = [];
@@ -165,15 +176,15 @@
     const axis = data.axes[dial.axis];
     const box = make("fieldset", { class: "dial" }), legend = make("legend", { class: "rule" });
     box.append(legend);
-    const use = make("input", { type: "checkbox", id: `wi-use-${i}` });
+    const use = make("input", { type: "checkbox", id: `wi-use-${i}`, "aria-label": `ask for ${dial.text}` });
     const useLabel = make("label", { for: `wi-use-${i}` }, "ask for this");
-    use.addEventListener("change", () => { state[i].used = use.checked; active = i; draw(); });
+    use.addEventListener("change", () => { state[i].used = use.checked; show(i); });
     const inner = make("div");
     box.append(inner);
     const slider = (key, places, names, label) => {
       const input = make("input", { type: "range", min: 0, max: places.length - 1, step: 1, id: `wi-${key}-${i}`, "aria-label": label });
       input.addEventListener("input", () => {
-        state[i][key] = Number(input.value); state[i].bins = binsAt(dial, state[i]); active = i; draw();
+        state[i][key] = Number(input.value); state[i].bins = binsAt(dial, state[i]); show(i, key);
       });
       inner.append(input);
       redraws.push(() => { input.value = state[i][key]; input.setAttribute("aria-valuetext", ruleOf(dial, state[i])); input.disabled = !state[i].used; });
@@ -186,12 +197,12 @@
     const shown = dial.kind === "levels" ? axis.labels.map((_, bin) => bin).filter(bin => columns[dial.axis].includes(bin))
       : dial.kind === "fixed" ? [] : [axis.labels.length - 1];
     for (const bin of shown) {
-      const check = make("input", { type: "checkbox", id: `wi-bin-${i}-${bin}` });
+      const check = make("input", { type: "checkbox", id: `wi-bin-${i}-${bin}`, "aria-label": `${axis.name}: ${axis.labels[bin]}` });
       check.addEventListener("change", () => {
         if (bin === axis.labels.length - 1) state[i].missing = check.checked;
         const bins = new Set(state[i].bins);
         if (check.checked) bins.add(bin); else bins.delete(bin);
-        state[i].bins = [...bins].sort((a, b) => a - b); active = i; draw();
+        state[i].bins = [...bins].sort((a, b) => a - b); show(i);
       });
       const label = make("label", { for: `wi-bin-${i}-${bin}` }, axis.labels[bin]);
       const pair = make("span", { class: "pick" });
@@ -209,23 +220,41 @@
     });
     controls.append(box);
   });
-  root.querySelector("#wi-written").addEventListener("click", () => { state = written(); draw(); });
+  root.querySelector("#wi-written").addEventListener("click", () => { state = written(); draw(); say(); });
   const toProposed = root.querySelector("#wi-proposed");
   if (data.turned) {
-    toProposed.addEventListener("click", () => { state = proposed(); draw(); });
+    toProposed.addEventListener("click", () => { state = proposed(); draw(); say(); });
   } else {
     toProposed.remove();
   }
 
+  // What was turned last is what the curve is about; a check box leaves the curve where it was.
+  const show = (i, key) => {
+    if (key && sliding(data.dials[i])) { active = i; end = key; }
+    draw();
+    say();
+  };
+  let later = 0;
+  const say = () => {  // one sentence for those who hear the page, when the hand rests
+    clearTimeout(later);
+    later = setTimeout(() => put("wi-said", spoken), 400);
+  };
+  let spoken = "";
   const put = (id, text) => { root.querySelector("#" + id).textContent = text; };
   const draw = () => {
     for (const redraw of redraws) redraw();
     const handed = handedOver(state), total = add(handed), missed = allWon - total.won;
+    const others = allKnown - total.won_known;
     put("wi-leads", total.n === 0 || total.n >= few ? count(total.n / scale) : "too few");
+    put("wi-accepted-count", sayExpected(total.accepted, total.accepted_known, total.n));
     put("wi-accepted", sayRate(total.accepted, total.accepted_known));
+    put("wi-won-count", sayExpected(total.won, total.won_known, total.n));
     put("wi-won", sayRate(total.won, total.won_known));
-    put("wi-missed", sayFew(missed));
+    put("wi-missed", others >= few ? sayFew(missed) : "nobody knows");
+    put("wi-missed-share", others < few || (missed > 0 && missed < few) ? "" : sayRate(missed, others));
     put("wi-value", sayValue(total));
+    const said = id => root.querySelector("#" + id).textContent;
+    spoken = `${said("wi-leads")} leads${data.months ? " a month" : ""}; accepted ${said("wi-accepted")}; won ${said("wi-won")}; value ${said("wi-value")}.`;
     const room = root.querySelector("#wi-capacity");
     if (data.capacity && data.months) {
       const over = total.n / scale - data.capacity;
@@ -265,44 +294,59 @@
   const drawCurve = () => {
     const svg = root.querySelector("#wi-curve"), words = root.querySelector("#wi-curve-words");
     svg.replaceChildren();
-    const dial = data.dials[active];
-    if (!dial || dial.kind !== "threshold" || dial.places.length < 2) { words.textContent = ""; svg.setAttribute("hidden", ""); return; }
+    const dial = data.dials[active], upper = dial && dial.kind === "range" && end === "upper";
+    const places = !dial ? [] : upper ? dial.upperPlaces : dial.places;
+    if (!dial || !sliding(dial) || places.length < 2) { words.textContent = ""; svg.setAttribute("hidden", ""); return; }
     svg.removeAttribute("hidden");
-    const points = dial.places.map((_, at) => {
-      const other = state.map((own, i) => i === active ? { ...own, at, used: true, bins: binsAt(dial, { ...own, at }) } : own);
-      const total = add(handedOver(other)), money_ = value(total);
-      return { at, money: money_ ? money_[0] : null, won: total.won_known >= few ? total.won / total.won_known : null,
+    const key = upper ? "upper" : "at", names = upper ? dial.upperNames : dial.names;
+    const writtenAt = upper ? dial.upperAt : dial.at, chosen = state[active][key];
+    const points = places.map((_, at) => {
+      const own = { ...state[active], [key]: at, used: true };
+      const other = state.map((each, i) => i === active ? { ...own, bins: binsAt(dial, own) } : each);
+      const total = add(handedOver(other)), worth = value(total);
+      return { at, money: worth ? worth[0] : null, won: total.won_known >= few ? total.won / total.won_known : null,
         accepted: total.accepted_known >= few ? total.accepted / total.accepted_known : null, leads: total.n / scale };
     });
-    const key = ["money", "won", "accepted"].find(k => points.filter(p => p[k] !== null).length > 1) || "leads";
-    const title = { money: `Value a ${data.months ? "month" : "period"}`, won: "Share won", accepted: "Share accepted", leads: "Leads to Sales" }[key];
-    const form = { money, won: rate, accepted: rate, leads: count }[key];
-    const known = points.filter(p => p[key] !== null), values = known.map(p => p[key]);
+    const kind = ["money", "won", "accepted"].find(k => points.filter(p => p[k] !== null).length > 1) || "leads";
+    const title = { money: `Value${data.months ? " a month" : ""}`, won: "Share won", accepted: "Share accepted", leads: "Leads to Sales" }[kind];
+    const form = { money, won: rate, accepted: rate, leads: count }[kind];
+    const known = points.filter(p => p[kind] !== null), values = known.map(p => p[kind]);
     const low = Math.min(0, ...values), high = Math.max(...values, low + 1e-9);
-    const W = 520, H = 230, L = 92, R = 26, T = 30, B = 42;
-    const x = at => L + (W - L - R) * at / (dial.places.length - 1);
+    // As wide as its place, so that its letters keep their size on a phone.
+    const W = Math.max(300, Math.min(576, root.clientWidth || 576)), H = 240, L = 92, R = 26, T = 46, B = 42;
+    svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
+    const x = at => L + (W - L - R) * at / (places.length - 1);
     const y = v => T + (H - T - B) * (high - v) / (high - low);
     for (const v of new Set([low, high, ...(low < 0 ? [0] : [])])) {
       svg.append(shape("line", { x1: L, x2: W - R, y1: y(v), y2: y(v), class: "grid" }));
       svg.append(shape("text", { x: L - 6, y: y(v) + 4, "text-anchor": "end" }, form(v)));
     }
-    dial.names.forEach((name, at) => {
-      if (dial.places.length > 8 && at % 2) return;
+    const longest = Math.max(...names.map(name => name.length));
+    const every = Math.ceil((7 * longest + 10) / ((W - L - R) / (places.length - 1)));
+    names.forEach((name, at) => {
+      if (at % every) return;
       svg.append(shape("text", { x: x(at), y: H - B + 16, "text-anchor": "middle" }, name));
     });
-    svg.append(shape("text", { x: (L + W - R) / 2, y: H - 6, "text-anchor": "middle" }, data.axes[dial.axis].name));
-    svg.append(shape("polyline", { points: known.map(p => `${x(p.at)},${y(p[key])}`).join(" "), class: "curve" }));
-    for (const p of known) svg.append(shape("circle", { cx: x(p.at), cy: y(p[key]), r: 3, class: "dot" }));
-    const marks = [["written", dial.at, "0"], ["chosen", state[active].at, "2 3"]];
-    if (dial.proposed >= 0) marks.splice(1, 0, ["proposed", dial.proposed, "7 4"]);
+    const axis = data.axes[dial.axis], called = dial.kind === "range" ? `${axis.name}, ${upper ? "upper" : "lower"} end` : axis.name;
+    svg.append(shape("text", { x: (L + W - R) / 2, y: H - 6, "text-anchor": "middle" }, called));
+    svg.append(shape("polyline", { points: known.map(p => `${x(p.at)},${y(p[kind])}`).join(" "), class: "curve" }));
+    for (const p of known) svg.append(shape("circle", { cx: x(p.at), cy: y(p[kind]), r: 3, class: "dot" }));
+    const marks = [["written", writtenAt, "0"], ["chosen", chosen, "2 3"]];
+    if (!upper && dial.proposed >= 0) marks.splice(1, 0, ["proposed", dial.proposed, "7 4"]);
     marks.forEach(([name, at, dash], row) => {
-      svg.append(shape("line", { x1: x(at), x2: x(at), y1: T, y2: H - B, class: "mark", "stroke-dasharray": dash }));
-      svg.append(shape("text", { x: x(at) + (at > dial.places.length / 2 ? -4 : 4), y: T - 18 + 11 * row, "text-anchor": at > dial.places.length / 2 ? "end" : "start", class: "name" }, name));
+      const right = at > places.length / 2;
+      svg.append(shape("line", { x1: x(at), x2: x(at), y1: T - 34 + 13 * row, y2: H - B, class: "mark", "stroke-dasharray": dash }));
+      svg.append(shape("text", { x: x(at) + (right ? -4 : 4), y: T - 25 + 13 * row, "text-anchor": right ? "end" : "start", class: "name" }, name));
     });
-    const said = `${title} by ${data.axes[dial.axis].name}, all else as chosen: written ${dial.names[dial.at]}, chosen ${dial.names[state[active].at]}.`;
+    const now = points[chosen][kind];
+    const said = `${title} by ${called}, all else as chosen: written ${names[writtenAt]}, `
+      + (marks.length > 2 ? `proposed ${names[dial.proposed]}, ` : "")
+      + `chosen ${names[chosen]}${now === null ? "" : ` (${form(now)})`}`
+      + ".";
     words.textContent = said + (known.length < points.length ? " Where the line ends nobody knows." : "");
     svg.setAttribute("aria-label", said);
   };
-  draw();
   root.hidden = false;
+  draw();
+  window.addEventListener("resize", drawCurve);
 })();
