@@ -8,6 +8,7 @@ import typer
 
 from leadml import __version__
 from leadml.cli import _definitions, _leads, _learn, _rate, _review, _run, _score
+from leadml.cli._overdue import DefinitionCommand
 
 __all__ = ["app"]
 
@@ -43,3 +44,14 @@ def _leadml(
 
 for _commands in (_run, _definitions, _leads, _learn, _review, _score, _rate):
     _commands.add_commands(app)
+
+
+def _warn_everywhere(tree: typer.Typer) -> None:
+    for command in tree.registered_commands:
+        command.cls = DefinitionCommand
+    for group in tree.registered_groups:
+        if group.typer_instance is not None:
+            _warn_everywhere(group.typer_instance)
+
+
+_warn_everywhere(app)

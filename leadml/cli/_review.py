@@ -1,4 +1,4 @@
-"""Commands of the quarterly review: review, sign, verify, rollback, flush."""
+"""Commands of the quarterly review: review, sign, verify, rollback, history, flush."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from leadml.cli._output import AsOf, Json, Leads, as_day, finish, print_json, progress_bar
+from leadml.cli._output import (
+    AsOf,
+    Json,
+    Leads,
+    RandomState,
+    UsageError,
+    as_day,
+    finish,
+    print_json,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
-    from leadml.review import SignOff
+    from collections.abc import Sequence
+
+    from leadml.review import Entry, Replay, SignOff, Version
 
 __all__ = ["add_commands"]
 
@@ -130,6 +142,96 @@ def verify(
     finish(found=len(found.findings))
 
 
+def history(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A definition's name, its file, or its <name>.history.json."),
+    ],
+    contract: Annotated[
+        Path | None,
+        typer.Option("--contract", metavar="CONTRACT", help="Also replay every version on these leads."),
+    ] = None,
+    definitions: Annotated[
+        Path, typer.Option("--definitions", metavar="DIR", help="Where the definition's files lie.")
+    ] = Path(),
+    leads: Leads = None,
+    as_of: AsOf = None,
+    random_state: RandomState = 0,
+    json: Json = False,
+) -> None:
+    """Show every version a definition has had.
+
+    What it was, who signed, which proposal it came from, what was refused. With --contract each version is
+    applied to the same leads, and each change of volume is split into arrivals, mix, data quality and
+    definition.
+    """
+    from leadml.review import find_history, list_versions, load_history
+
+    if leads is not None and contract is None:
+        raise UsageError("--leads: name the contract that reads them as well, with --contract.")
+    path = find_history(name, folder=definitions)
+    versions = list_versions(path)
+    refused = load_history(path, name=versions[-1].name).refused()
+    replay = (
+        None
+        if contract is None
+        else _replay(versions, contract, leads=leads, as_of=as_of, random_state=random_state)
+    )
+    if json:
+        document: dict[str, object] = {
+            "name": versions[-1].name,
+            "versions": [version.to_dict() for version in versions],
+            "refused": [entry.to_dict() for entry in refused],
+        }
+        print_json(document | ({} if replay is None else replay.to_dict()))
+        return
+    print("\n".join([versions[-1].name, *_version_lines(versions), *_refused_lines(refused)]))
+    if replay is not None:
+        print("\n".join(["", *replay.report()]))
+
+
+def _replay(
+    versions: Sequence[Version], contract: Path, *, leads: Path | None, as_of: str | None, random_state: int
+) -> Replay:
+    from leadml.leads import compute_targets, load_contract, read_leads
+    from leadml.review import replay_versions
+
+    table = read_leads(load_contract(contract), leads=leads, as_of=as_day(as_of))
+    return replay_versions(versions, table, compute_targets(table), random_state=random_state)
+
+
+def _version_lines(versions: Sequence[Version]) -> list[str]:
+    lines = []
+    for version in versions:
+        until = "in force" if version.in_force else f"until {version.until_on or 'an unknown day'}"
+        held = f"from {version.from_on or 'an unknown day'}, {until}"
+        if version.decision == "draft":
+            held = "a draft, never in force"
+        elif version.decision == "written":
+            held += ", not signed"
+        lines.append(f"  {version.version}  {held}")
+        if version.decision == "rolled back":
+            lines.append(f"      rolled back to: {version.because}")
+        if version.sentence:
+            lines.append(f"      {version.sentence}")
+        lines += [f"      signed for {e.side} by {e.by} on {e.at[:10]}" for e in version.signatures]
+        if version.subject:
+            tag = f"tags.`proposal.subject` = '{version.subject}'"
+            lines.append(f"      proposed by the MLflow run with {tag}")
+        if version.definition is None:
+            lines.append("      its file is missing or altered; restore it from git")
+    return lines
+
+
+def _refused_lines(refused: Sequence[Entry]) -> list[str]:
+    lines = [
+        f"  {entry.sentence}: {entry.side} ({entry.by}) decided to {entry.decision} on {entry.at[:10]}: "
+        f"{entry.because}"
+        for entry in refused
+    ]
+    return ["refused or put off:", *lines] if lines else []
+
+
 def flush(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of earlier runs.")],
     json: Json = False,
@@ -155,5 +257,5 @@ def flush(
 
 def add_commands(app: typer.Typer) -> None:
     """Add these commands to the tree."""
-    for command in (review, sign, verify, rollback, flush):
+    for command in (review, sign, verify, rollback, history, flush):
         app.command()(command)

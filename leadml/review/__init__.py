@@ -12,8 +12,10 @@ from leadml.review._history import (
 from leadml.review._nearest import describe_nearest
 from leadml.review._packet import build_packet, write_packet
 from leadml.review._parts import Run
+from leadml.review._replay import Replay, replay_versions
 from leadml.review._sign import SignOff, rollback, sign_proposal
 from leadml.review._summary import summarise_run
+from leadml.review._versions import Version, find_history, list_versions
 from leadml.review._whatif import Choice, Outlook, WhatIf, build_what_if
 
 __all__ = [
@@ -22,17 +24,22 @@ __all__ = [
     "Entry",
     "History",
     "Outlook",
+    "Replay",
     "Run",
     "SignOff",
     "SignatureError",
     "Verification",
+    "Version",
     "WhatIf",
     "build_packet",
     "build_what_if",
     "describe_nearest",
+    "find_history",
     "history_file",
+    "list_versions",
     "load_dossier",
     "load_history",
+    "replay_versions",
     "rollback",
     "sign_proposal",
     "summarise_run",

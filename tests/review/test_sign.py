@@ -1,7 +1,7 @@
 """Both sides sign the same bytes; nobody signs for both; what was altered no longer verifies."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +12,8 @@ from leadml.errors import InputMissingError, LockedError
 from leadml.review import (
     SignatureError,
     build_packet,
+    find_history,
+    list_versions,
     load_dossier,
     load_history,
     rollback,
@@ -20,6 +22,7 @@ from leadml.review import (
     write_dossiers,
 )
 
+HISTORY = "inbound-lead.history.json"
 WHEN = datetime(2026, 10, 1, 9, 30, tzinfo=UTC)
 
 
@@ -317,3 +320,82 @@ def test_a_history_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
     (tmp_path / "x.history.json").mkdir()
     with pytest.raises(InputMissingError, match="cannot read this history"):
         load_history(tmp_path / "x.history.json")
+
+
+# ---- versions ------------------------------------------------------------------------------------
+
+
+def test_signed_versions_come_with_their_days_and_their_signers(desk):
+    sign(desk)
+    adopted = sales(desk)
+    history = desk.definition.parent / HISTORY
+    old, new = list_versions(history)
+    assert (old.version, old.decision, old.from_on, old.until_on) == (
+        "2026.3", "written", date(2026, 7, 1), date(2026, 10, 1),
+    )  # fmt: skip
+    assert (new.version, new.decision, new.from_on, new.in_force) == (
+        adopted.version, "adopted", date(2026, 10, 1), True,
+    )  # fmt: skip
+    assert new.file == adopted.definition
+    assert (
+        new.signed_by() == "marketing: Director of Demand Generation, 2026-10-01; sales: VP Sales, 2026-10-01"
+    )
+    assert "employees" in new.sentence
+    assert len(new.subject) == 64
+    assert not old.in_force
+    rollback(history, by="VP Sales", because="too few", at=datetime(2026, 11, 1, tzinfo=UTC))
+    *_, again = list_versions(history)
+    assert (again.version, again.decision, again.because) == ("2026.3", "rolled back", "too few")
+    assert (again.from_on, again.until_on, again.in_force) == (date(2026, 11, 1), None, True)
+
+
+def test_a_version_never_begins_before_the_day_it_says(desk):
+    text = desk.definition.read_text("utf-8").replace("2026-07-01", "2026-12-01")
+    desk.definition.write_text(text, encoding="utf-8")
+    propose(desk.review, desk.definition)
+    sign(desk)
+    sales(desk)
+    assert list_versions(desk.definition.parent / HISTORY)[-1].from_on == date(2026, 12, 1)
+
+
+def test_an_altered_file_is_a_version_without_its_text(desk):
+    sign(desk)
+    adopted = sales(desk)
+    adopted.definition.write_text(adopted.definition.read_text("utf-8") + "# more\n", encoding="utf-8")
+    *_, new = list_versions(desk.definition.parent / HISTORY)
+    assert (new.file, new.definition) == (None, None)
+
+
+def test_an_altered_history_lists_nothing(desk):
+    sign(desk)
+    history = desk.definition.parent / HISTORY
+    history.write_text(history.read_text("utf-8").replace("Director", "Intern"), encoding="utf-8")
+    with pytest.raises(SignatureError, match="entry 1 was altered"):
+        list_versions(history)
+
+
+def test_unsigned_files_are_ordered_by_their_own_day_and_drafts_never_held(run, tmp_path):
+    text = run.definition.text
+    for name, version, day in [("b", "2026.4", "2026-10-01"), ("a", "2026.3", "2026-07-01"),
+                               ("c", "2026.5", "2026-10-01")]:  # fmt: skip
+        changed = text.replace("2026.3", version).replace("2026-07-01", day)
+        (tmp_path / f"{name}.yaml").write_text(changed, encoding="utf-8")
+    (tmp_path / "contract.yaml").write_text("name: other\n", encoding="utf-8")
+    first, second, draft = list_versions(tmp_path / HISTORY)
+    assert (first.version, first.until_on, first.in_force) == ("2026.3", date(2026, 10, 1), False)
+    assert (second.version, second.until_on, second.in_force) == ("2026.4", None, True)
+    assert (draft.version, draft.decision, draft.in_force) == ("2026.5", "draft", False)
+    assert load_history(tmp_path / HISTORY).entries == ()
+
+
+def test_a_history_is_found_by_name_by_file_and_by_itself(desk):
+    folder = desk.definition.parent
+    assert find_history("inbound-lead", folder=folder) == folder / HISTORY
+    assert find_history(desk.definition) == folder / HISTORY
+    assert find_history(folder / HISTORY) == folder / HISTORY
+    assert load_definition(desk.definition).name == "inbound-lead"
+
+
+def test_a_name_without_history_and_definition_is_missing(tmp_path):
+    with pytest.raises(InputMissingError, match="neither this history nor a definition"):
+        list_versions(tmp_path / HISTORY)
