@@ -89,7 +89,7 @@ def choose_calibration(
     Slope and intercept are tested first; if they do not differ from 1 and 0 (two-sided 5 %) nothing is
     changed. Then by the number of the rarer outcome: below 50 the intercept only, below 100 Platt on the
     logit, up to 500 beta, above that the simplest within one standard error of the best cross-validated log
-    loss among Platt, beta, spline and Venn-ABERS, above 10,000 isotonic too.
+    loss among none, Platt, beta, spline and Venn-ABERS, above 10,000 isotonic too.
 
     With `stretches` the probabilities come from models of different age, each judged on the stretch after
     it, and the model to be calibrated has since been fitted on all of them. Its level is then right as far as
@@ -132,6 +132,8 @@ def choose_calibration(
         return Calibration(reason=f"{told} no change (p = {p_value:.2g})", **facts)
     why = f"slope {line.slope:.2f}, intercept {line.intercept:+.2f} (p = {p_value:.1g})"
     method, how = _method(y, p, rare=rare, slope=line.slope)
+    if method == "none":
+        return Calibration(reason=f"{why}; {how}", **facts)
     if number is not None:
         if method == "intercept":
             return Calibration(reason=f"{why}; {how}, too few for more than the level", **facts)
@@ -174,10 +176,13 @@ def _method(y: NDArray[np.float64], p: NDArray[np.float64], *, rare: int, slope:
         return "platt", "the score did not order the slice"
     if rare <= 500:
         return ("platt" if rare < 100 else "beta"), found
-    methods: list[Method] = ["platt", "beta", "spline", "venn_abers"]
+    methods: list[Method] = ["none", "platt", "beta", "spline", "venn_abers"]
     if rare > 10_000:
         methods.append("isotonic")
-    return _cross_validate(y, p, methods), f"best of {len(methods)} by cross-validation"
+    method = _cross_validate(y, p, methods)
+    if method == "none":
+        return method, "but changing nothing is within one standard error of the best by cross-validation"
+    return method, f"best of {len(methods)} by cross-validation"
 
 
 def _cross_validate(y: NDArray[np.float64], p: NDArray[np.float64], methods: list[Method]) -> Method:
@@ -274,6 +279,7 @@ def _fit_curve(
         rates = (np.bincount(block, weights=wins) + y.mean()) / (sizes + 1)
         rate = isotonic_regression(rates, weights=sizes).x[block]
         return points, np.interp(points, score, compute_logit(rate))
+    score, wins, n = _pool_between(points, score, wins, n)
     return points, compute_logit(_venn_abers(points, score, wins, n))
 
 
@@ -291,6 +297,22 @@ def _natural_spline(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArr
         last = part(knots.size - 2)
         columns.extend((part(k) - last) / span for k in range(knots.size - 2))
     return np.column_stack(columns)
+
+
+def _pool_between(
+    points: NDArray[np.float64], score: NDArray[np.float64], wins: NDArray[np.float64], n: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Pool adjacent violators between two points; whatever is added at a point, they would be pooled."""
+    place = np.searchsorted(points, score)
+    at_point = points[np.minimum(place, points.size - 1)] == score
+    starts = np.flatnonzero(np.diff(2 * place + at_point, prepend=-1))
+    first = np.zeros(score.size, dtype=bool)
+    for start, end in zip(starts, [*starts[1:], score.size], strict=True):
+        first[
+            start + isotonic_regression(wins[start:end] / n[start:end], weights=n[start:end]).blocks[:-1]
+        ] = True
+    begin = np.flatnonzero(first)
+    return score[begin], np.add.reduceat(wins, begin), np.add.reduceat(n, begin)
 
 
 def _venn_abers(

@@ -99,7 +99,8 @@ def list_candidates(
     random_state : int
         Seed of the boosters.
     n_leads : int, default 0
-        Training leads; from 15,000 on a larger booster is tried where the small one is the best.
+        Training leads; from 15,000 on a larger booster is tried where the small one is the best, and the
+        strong shrinkage is not, for so many leads outweigh either penalty.
     extras : sequence of {"ebm"}
         Candidates that need an extra package.
 
@@ -140,14 +141,13 @@ def list_candidates(
         follows = "" if n_leaves == 8 else "boosting"
         return Candidate(name=name, build=build, ignores=ignore, follows=follows)
 
-    found = [
-        logistic("logistic, strongly shrunk", 30.0, long),
-        logistic("logistic", 3.0, long),
-    ]
+    many = n_leads >= _MANY_LEADS
+    found = [] if many else [logistic("logistic, strongly shrunk", 30.0, long)]
+    found.append(logistic("logistic", 3.0, long))
     if any(directions):
         found.append(boosting("boosting, monotone as the definition says", directions, long))
     found.append(boosting("boosting", None, long))
-    if n_leads >= _MANY_LEADS:
+    if many:
         found.append(boosting("boosting, larger", None, long, n_leaves=24))
     if long:
         found.append(logistic("logistic, strongly shrunk, with long lists", 30.0, ()))

@@ -6,11 +6,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
-from leadml.metrics import expit
+from leadml.models._log_odds import LogOddsClassifier
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,7 +18,7 @@ __all__ = ["EbmClassifier"]
 _DECIMALS = 9
 
 
-class EbmClassifier(ClassifierMixin, BaseEstimator):
+class EbmClassifier(LogOddsClassifier):
     """Explainable boosting machine: boosted step functions of one number each, and of a few pairs.
 
     Fitting needs the extra ``ebm`` (interpret-core); scoring needs numpy only, because the fitted terms are
@@ -83,16 +81,7 @@ class EbmClassifier(ClassifierMixin, BaseEstimator):
         ImportError
             If interpret-core is not installed.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", reset=True)
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        if self.classes_.size > 2:
-            raise ValueError(
-                "Only binary classification is supported. The type of the target is multiclass: "
-                f"{self.classes_.size} classes."
-            )
-        if self.classes_.size < 2:
-            raise ValueError("Classifier can't train when only one class is present.")
+        X, y, target = self._check_two_classes(X, y)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         if weight is not None and np.unique(np.asarray(y)[weight > 0]).size < 2:
             raise ValueError("Classifier can't train when only one class is present.")
@@ -111,7 +100,7 @@ class EbmClassifier(ClassifierMixin, BaseEstimator):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # interpret warns that its own plots leave missing values out
-            booster.fit(X, (y == self.classes_[1]).astype(np.int64), sample_weight=weight)
+            booster.fit(X, target.astype(np.int64), sample_weight=weight)
         self.intercept_ = round(float(np.ravel(booster.intercept_)[-1]), _DECIMALS)
         self.terms_ = [[int(column) for column in columns] for columns in booster.term_features_]
         self.cuts_ = []
@@ -139,8 +128,7 @@ class EbmClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_leads, n_columns)
             The log-odds are its row sums plus ``intercept_``.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = self._check_leads(X)
         out = np.zeros(X.shape)
         for number, columns in enumerate(self.terms_):
             values = self._term(X, number) / len(columns)
@@ -167,45 +155,8 @@ class EbmClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_leads,)
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = self._check_leads(X)
         total = np.full(X.shape[0], self.intercept_)
         for number in range(len(self.terms_)):
             total += self._term(X, number)
         return total
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Compute the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_leads, n_columns)
-            Codes and numbers, missing as nan.
-
-        Returns
-        -------
-        ndarray of shape (n_leads, 2)
-        """
-        p = expit(self.decision_function(X))
-        return np.column_stack([1 - p, p])
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Give the likelier class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_leads, n_columns)
-            Codes and numbers, missing as nan.
-
-        Returns
-        -------
-        ndarray of shape (n_leads,)
-        """
-        check_is_fitted(self)
-        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(np.int64)])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        tags.input_tags.allow_nan = True
-        return tags

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from leadml.metrics import expit, fit_logistic
+from leadml.metrics import fit_logistic
+from leadml.models._log_odds import LogOddsClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,7 @@ _DECIMALS = 9
 _GROUP_PENALTY = 0.02
 
 
-class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
+class SplineLogisticClassifier(LogOddsClassifier):
     """Additive logistic regression on codes and numbers with missing as its own information.
 
     A number enters through its mid-rank in the training leads as a line with bends (piecewise linear, flat
@@ -48,7 +47,6 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        Labels, the second is the positive one.
     intercept_ : float
     grids_, values_ : list of ndarray
         Points (codes or numbers) of each column's function and its log-odds there.
@@ -102,20 +100,10 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
         SplineLogisticClassifier
             Itself.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", reset=True)
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        if self.classes_.size > 2:
-            raise ValueError(
-                f"Only binary classification is supported. The type of the target is multiclass: "
-                f"{self.classes_.size} classes."
-            )
-        if self.classes_.size < 2:
-            raise ValueError("Classifier can't train when only one class is present.")
+        X, y, target = self._check_two_classes(X, y)
         if self.penalty <= 0:
             raise ValueError(f"penalty: expected a positive number, got {self.penalty!r}.")
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        target = (y == self.classes_[1]).astype(np.float64)
         member = np.zeros((X.shape[0], 0)) if groups is None else _one_hot(np.asarray(groups))
         if X.shape[0] > self.max_rows:
             rows = np.linspace(0, X.shape[0] - 1, self.max_rows).astype(np.int64)
@@ -174,8 +162,7 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_leads, n_columns)
             The log-odds are its row sums plus ``intercept_``.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = self._check_leads(X)
         return np.column_stack([self._contribution(X[:, j], j) for j in range(X.shape[1])])
 
     def _contribution(self, x: NDArray[np.float64], j: int) -> NDArray[np.float64]:
@@ -200,48 +187,11 @@ class SplineLogisticClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_leads,)
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = self._check_leads(X)
         total = np.full(X.shape[0], self.intercept_)
         for j in range(X.shape[1]):
             total += self._contribution(X[:, j], j)
         return total
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Compute the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_leads, n_columns)
-            Codes and numbers, missing as nan.
-
-        Returns
-        -------
-        ndarray of shape (n_leads, 2)
-        """
-        p = expit(self.decision_function(X))
-        return np.column_stack([1 - p, p])
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Give the likelier class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_leads, n_columns)
-            Codes and numbers, missing as nan.
-
-        Returns
-        -------
-        ndarray of shape (n_leads,)
-        """
-        check_is_fitted(self)
-        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(np.int64)])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        tags.input_tags.allow_nan = True
-        return tags
 
 
 class _Term:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from leadml.models._encoder import factorize_texts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -103,8 +105,9 @@ def count_bins(profile: ColumnProfile, values: pd.Series) -> NDArray[Any]:
         known = _numbers(values)
         bins = np.searchsorted(np.asarray(profile.cuts), known[~np.isnan(known)], side="left")
     elif profile.kind == "level":
-        codes = pd.Index(profile.levels).get_indexer(pd.Index(_texts(values), dtype=object))
-        bins = np.where(codes < 0, n_bins - 1, codes)
+        codes, texts = factorize_texts(values)
+        place = pd.Index(profile.levels, dtype=object).get_indexer(pd.Index(texts, dtype=object))
+        bins = np.where(place < 0, n_bins - 1, place)[codes[codes >= 0]]
     else:
         return np.zeros(0, dtype=np.int64)
     return np.bincount(bins, minlength=n_bins)
@@ -141,9 +144,11 @@ def _profile(values: pd.Series) -> ColumnProfile:
         return ColumnProfile(name=name, kind="other", n=n, missing=missing)
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return _number_profile(name, values, n, missing)
-    texts = pd.Series(_texts(values), dtype=object)
-    common = texts.value_counts()
-    levels = tuple(sorted(str(level) for level in common.index[common >= MIN_LEADS]))
+    codes, texts = factorize_texts(values)
+    common: dict[str, int] = {}
+    for text, size in zip(texts, np.bincount(codes[codes >= 0], minlength=len(texts)), strict=True):
+        common[text] = common.get(text, 0) + int(size)
+    levels = tuple(sorted(text for text, size in common.items() if size >= MIN_LEADS))
     empty = ColumnProfile(
         name=name,
         kind="level",
@@ -193,7 +198,3 @@ def _numbers(values: pd.Series) -> NDArray[Any]:
     if not pd.api.types.is_numeric_dtype(values.dtype):
         return np.full(len(values), np.nan)
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _texts(values: pd.Series) -> NDArray[Any]:
-    return values.dropna().astype(str).to_numpy(dtype=object)

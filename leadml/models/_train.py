@@ -236,7 +236,8 @@ def _adjust_for_reps(
     groups = code_reps(table.frame[column.name], train)
     if groups is None:
         return None, None
-    effects = estimate_rep_effects(candidates[1], X, y, groups=groups)
+    plain = next(candidate for candidate in candidates if candidate.name == "logistic")
+    effects = estimate_rep_effects(plain, X, y, groups=groups)
     return effects, groups if effects.matters else None
 
 
