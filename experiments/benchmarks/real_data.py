@@ -3,8 +3,8 @@
 Run from the project's root: ``python experiments/benchmarks/real_data.py [set ...] [--output FILE]``;
 ``--prepare`` only writes the files that the experiments on these sets read, into ``experiments/prepared``.
 The data sets are not part of the project; a set that is not there is left out with a line that says so.
-Peers that are not installed (interpret, lightgbm, xgboost) are left out too, and the explainable boosting
-machine above 10,000 training leads, where it takes minutes.
+Peers that are not installed (interpret, lightgbm, optbinning, xgboost) are left out too, and the explainable
+boosting machine above 10,000 training leads, where it takes minutes.
 """
 
 from __future__ import annotations
@@ -191,6 +191,12 @@ def peers(X: pd.DataFrame, codes: np.ndarray, n_train: int) -> dict[str, tuple[A
         from xgboost import XGBClassifier
 
         found["XGBoost, defaults"] = (XGBClassifier(random_state=0), codes)
+    if importlib.util.find_spec("optbinning"):
+        from optbinning import BinningProcess
+
+        texts = [name for name in plain.columns if name not in numeric]
+        binned = BinningProcess(list(plain.columns), categorical_variables=texts)
+        found["optbinning scorecard"] = (make_pipeline(binned, LogisticRegression(max_iter=2000)), plain)
     return found
 
 
@@ -210,6 +216,24 @@ def judge(name: str, y: np.ndarray, p: np.ndarray, seconds: float) -> dict[str, 
     }
 
 
+def tell_level(model: TrainedModel) -> str:
+    """Say whether leadml noticed that the level moved, and what it does about it, both ways."""
+    level = model.level
+    told = (
+        f"{100 * level.expected:.1f} % expected, {100 * level.observed:.1f} % came (p = {level.p_value:.1g})."
+    )
+    if not level.shifted:
+        return f"Level kept: {told}"
+    return (
+        f"Level moved: {told} Intercept recalibrated on the first {level.n_first:,} of the later leads: log "
+        f"loss of the {level.n_second:,} after them {level.log_loss_recalibrated:.4f} instead of "
+        f"{level.log_loss_trained:.4f} as trained. New leads are scored with {level.offset:+.2f} on the "
+        f"log-odds ({level.ci_low:+.2f} to {level.ci_high:+.2f}); the table shows the model as trained. "
+        f"Without labels, prior correction by EM would say {100 * level.prevalence_unsupervised:.1f} %: "
+        "shown, never used."
+    )
+
+
 def run(real: RealSet, folder: Path) -> str:
     """Train on one data set and give its part of the table as Markdown."""
     table = read_leads(load_contract(CONTRACTS / f"{real.contract}.yaml"), leads=prepare(real, folder))
@@ -223,15 +247,7 @@ def run(real: RealSet, folder: Path) -> str:
         return f"### {real.name}\n\n{model.reason}\n"
     y, p = (model.holdout[name].to_numpy() for name in ("y_true", "y_prob"))
     rows = [judge(f"**leadml** ({model.candidate}; calibration: {model.calibrator.method})", y, p, seconds)]
-    told = f"{100 * model.level.expected:.1f} % expected, {100 * model.level.observed:.1f} % came."
-    note = f"Level kept: {told}"
-    if model.level.shifted:
-        # What the recalibration on the first half of the later leads does to the second half, both ways.
-        note = (
-            f"Level moved: {told} Intercept recalibrated on the first half of the later leads: log loss of "
-            f"the second half {model.level.log_loss_recalibrated:.4f} instead of "
-            f"{model.level.log_loss_trained:.4f}."
-        )
+    note = tell_level(model)
     baselines = model.to_frame().set_index("predictor")
     train = np.flatnonzero(labelled_rows(targets, target=real.target, part=split.discover))
     everything = compute_features(table.frame, model.features, clock=model.clock)

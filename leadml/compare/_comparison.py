@@ -22,8 +22,8 @@ from leadml.compare._stability import compute_stability
 from leadml.compare._structure import place_leads
 from leadml.compare._unused import find_unused
 from leadml.compare._verdict import judge_criteria
-from leadml.compare._volume import compare_at_equal_precision, compare_at_equal_volume
-from leadml.definitions import compute_points, evaluate_criteria
+from leadml.compare._volume import Worth, compare_at_equal_precision, compare_at_equal_volume
+from leadml.definitions import compute_points, compute_won_prices, evaluate_criteria
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +70,11 @@ class DefinitionComparison:
         ``bound_low_rest`` and ``bound_high_rest`` hold the rate of *all* of them, whatever those
         without a label would have done (Manski 1989).
     at_equal_volume : DataFrame
-        One row per target: the definition and the model choosing equally many of the newest leads.
+        One row per target: the definition and the model choosing equally many of the newest leads, with the
+        wins and the value left on the table, their ranges and a sentence (``reading``).
     at_equal_precision : DataFrame
-        One row per target: how many of the newest leads each could hand over at the definition's rate.
+        One row per target: how many of the newest leads each could hand over at the definition's rate, with
+        the value left on the table, its range and a sentence (``reading``).
     contributions : DataFrame
         One row per criterion of a class that goes to Sales and target: Shapley credit and what would be
         missed without it, per 1,000 labelled leads, with ranges; ``sole_leads`` (decided by it alone),
@@ -251,6 +253,7 @@ def compare_definition(
     )
     stability = compute_stability(met, _parts(definition, frame, targets), labels)
     handoff = _describe_handoff(handed_over, labels, targets)
+    worth = _find_worth(definition, frame)
     return DefinitionComparison(
         definition=definition.name,
         version=definition.version,
@@ -259,9 +262,14 @@ def compare_definition(
         criteria=described,
         classes=_describe_classes(definition, placed, labels),
         handoff=handoff,
-        at_equal_volume=compare_at_equal_volume(handed_over, models, index=frame.index),
+        at_equal_volume=compare_at_equal_volume(handed_over, models, index=frame.index, worth=worth),
         at_equal_precision=compare_at_equal_precision(
-            handed_over, models, index=frame.index, n_resamples=n_resamples, random_state=random_state
+            handed_over,
+            models,
+            index=frame.index,
+            n_resamples=n_resamples,
+            random_state=random_state,
+            worth=worth,
         ),
         contributions=contributions,
         verdicts=judge_criteria(
@@ -282,6 +290,14 @@ def compare_definition(
         profiles=profiles,
         notes=(*_notes(definition, handed_over, labels), *_account_note(table)),
     )
+
+
+def _find_worth(definition: Definition, frame: pd.DataFrame) -> Worth | None:
+    prices = definition.prices
+    if prices.won_default is None or prices.worked_lead is None:
+        return None
+    won = compute_won_prices(definition, frame).to_numpy(dtype=np.float64)
+    return Worth(won=won, worked_lead=float(prices.worked_lead))
 
 
 def _parts(

@@ -195,6 +195,8 @@ def name_quadrant(part: pd.DataFrame) -> str:
     for target in TARGETS:
         low, high = float(part.loc[target, "difference_low"]), float(part.loc[target, "difference_high"])  # type: ignore[arg-type]
         signs.append(np.nan if np.isnan(low) else float(low > 0) - float(high < 0))
+    if np.isnan(signs).all():
+        return "not known: there are no answers to compare"
     return _QUADRANTS.get((signs[0], signs[1]), "only one side's answers are known")
 
 

@@ -225,6 +225,48 @@ def test_a_model_that_chooses_the_same_leads_differs_by_nothing():
     assert (found["target"], found["difference"], found["ci_low"], found["ci_high"]) == ("won", 0.0, 0.0, 0.0)
 
 
+def test_where_only_the_handoff_has_answers_nothing_is_said_to_be_left_on_the_table():
+    model = model_for([0.0, 1.0], [0.9, 0.1], [0, 1])
+    comparison = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED), {"accepted": model})
+    volume, precision = comparison.at_equal_volume.iloc[0], comparison.at_equal_precision.iloc[0]
+    assert np.isnan([volume["wins_left"], volume["wins_left_low"], precision["volume_model"]]).all()
+    assert "nobody can say" in volume["reading"]
+    assert "nobody can say" in precision["reading"]
+
+
+PRICED = ALL + "prices: {won: {default: 1000, by: {size >= 90: 5000}}, worked_lead: 100, currency: EUR}\n"
+
+
+def test_value_left_on_the_table_is_that_of_the_wins_only_one_side_chooses():
+    # 200 newest leads; the definition takes the first half (one win in ten), the model the second (five in ten)
+    size = [90] * 100 + [20] * 100
+    won = [1, *[0] * 9] * 10 + [1, 0] * 50
+    model = model_for([float(y) for y in won], [0.1] * 100 + [0.9] * 100, list(range(200)))
+    frame = leads([3] * 200, size)
+    comparison = compare(PRICED, frame, labels([np.nan] * 200, won), {"won": model})
+    found = comparison.at_equal_volume.iloc[0]
+    assert found["wins_left"] == pytest.approx(400)
+    # 50 wins of 1,000 each against 10 wins of 5,000 each: worth the same
+    assert found["value_left"] == pytest.approx(0)
+    assert found["value_left_low"] < 0 < found["value_left_high"]
+    assert "the definition leaves 400 won deals per 1,000" in found["reading"]
+    precision = comparison.at_equal_precision.iloc[0]
+    assert precision["volume_model"] == 200
+    # 100 leads more at one win in ten, worth 5,000 each, work 100 each: 100 x 400, per 100 handed over
+    assert precision["value_left"] == pytest.approx(400_000)
+    assert 0 < precision["value_left_low"] < precision["value_left_high"]
+    assert "instead of 100" in precision["reading"]
+
+
+def test_value_left_needs_prices_and_won_deals():
+    model = model_for([0.0, 1.0, 1.0, 0.0], [0.1, 0.9, 0.8, 0.2], [3, 4, 5, 6])
+    both = {"accepted": model, "won": model}
+    found = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED, ACCEPTED), both).at_equal_volume
+    assert found["value_left"].isna().all()
+    found = compare(PRICED, leads(MONTHS, SIZE), labels(ACCEPTED, ACCEPTED), both).at_equal_volume
+    assert found.set_index("target")["value_left"].notna().to_dict() == {"accepted": False, "won": True}
+
+
 def test_nothing_handed_over_leaves_nothing_to_compare():
     model = model_for([0.0, 1.0], [0.9, 0.1], [8, 9])
     found = compare(ALL, leads(MONTHS, SIZE), labels(ACCEPTED), {"won": model}).at_equal_volume.iloc[0]

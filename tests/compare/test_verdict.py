@@ -150,6 +150,7 @@ def test_a_criterion_that_others_make_idle_is_kept_without_harm():
         ((0.1, 0.2), (-0.1, 0.1), "Sales likes it; that it closes is not shown"),
         ((-0.1, 0.1), (-0.1, 0.1), "no difference is shown"),
         ((np.nan, np.nan), (0.1, 0.2), "only one side's answers are known"),
+        ((np.nan, np.nan), (np.nan, np.nan), "not known: there are no answers to compare"),
     ],
 )
 def test_quadrant_names_what_both_sides_think(accepted, won, words):
