@@ -170,10 +170,10 @@ def _find_jobs(board: Board, max_changes: int) -> Iterator[Job]:
 class _Found:
     """Edits with their counts, collected job by job."""
 
-    def __init__(self, *, board: Board, cells: Cells) -> None:
+    def __init__(self, *, board: Board, cells: Cells, known: Iterable[Edit] = ()) -> None:
         self.board, self.cells = board, cells
         self.edits: list[Edit] = []
-        self.known: set[Edit] = set()
+        self.known = set(known)
         self.gained: list[Counts] = []
         self.lost: list[Counts] = []
         self.tables: dict[Job, JointCounts] = {}
@@ -182,12 +182,10 @@ class _Found:
         """Read every combination in which all dials of the job are turned off the counts."""
         self.tables[job] = counts
         gained, lost = counts.moved()
-        kept = [
-            (spot, edit)
-            for spot, edit in _read_edits(self.board, job)
-            if edit not in self.known and self.board.leaves_enough(edit)
-        ]
-        self.known.update(edit for _, edit in kept)
+        kept = list(_read_edits(self.board, job))
+        if self.known:  # only triples behind given pairs can be met twice
+            kept = [(spot, edit) for spot, edit in kept if edit not in self.known]
+            self.known.update(edit for _, edit in kept)
         self.edits += [edit for _, edit in kept]
         spots = np.array([spot for spot, _ in kept], np.intp).reshape(len(kept), len(job.dials))
         self.gained.append(gained[tuple(spots.T)].reshape(len(kept), self.cells.n))
@@ -205,24 +203,29 @@ class _Found:
 
 
 def _read_edits(board: Board, job: Job) -> Iterator[tuple[tuple[int, ...], Edit]]:
-    """Yield the place in the counts and the edit of every combination that turns all dials of a job."""
-    n_groups = len(board.variants[job.variant].changes) if job.variant >= 0 else 0
-    choices = [
-        [(0, turn)]
-        if turn
-        else [
-            (number, number)
-            for number in range(1, len(board.dials[dial].alternatives) + 1)
+    """Yield the place in the counts and the edit of every combination that turns all dials of a job.
+
+    Those that would leave a group without enough criteria are left out.
+    """
+    n_changes = len(job.dials) + (len(board.variants[job.variant].changes) if job.variant >= 0 else 0)
+    turns = [
+        [
+            (dial, number)
+            for number in ([turn] if turn else range(1, len(board.dials[dial].alternatives) + 1))
             if job.variant < 0 or board.fits(job.variant, dial, number)
         ]
         for dial, turn in zip(job.dials, job.only, strict=True)
     ]
-    for combination in product(*choices):
-        turns = tuple((dial, number) for dial, (_, number) in zip(job.dials, combination, strict=True))
-        yield (
-            tuple(spot for spot, _ in combination),
-            Edit(turns=turns, variant=job.variant, n_changes=n_groups + len(turns)),
-        )
+    spots = [
+        [0 if turn else number for _, number in listed] for turn, listed in zip(job.only, turns, strict=True)
+    ]
+    dropped = {
+        (dial, number) for listed in turns for dial, number in listed if board.dials[dial].drops(number)
+    }
+    for spot, chosen in zip(product(*spots), product(*turns), strict=True):
+        edit = Edit(turns=chosen, variant=job.variant, n_changes=n_changes)
+        if len(dropped) < 2 or dropped.isdisjoint(chosen) or board.leaves_enough(edit):
+            yield spot, edit
 
 
 def extend_edits(
@@ -265,8 +268,7 @@ def extend_edits(
                 jobs.append(
                     Job(variant=parent.variant, dials=dials, only=tuple(turned[dial] for dial in dials))
                 )
-    more = _Found(board=board, cells=found.cells)
-    more.known = set(found.edits)
+    more = _Found(board=board, cells=found.cells, known=found.edits)
     wanted = tuple(jobs)
     answers = _count(board, wanted, rows, found.cells) if count is None or not wanted else count(wanted)
     for job, answer in zip(wanted, answers, strict=True):
