@@ -263,12 +263,20 @@ def compare_ratings(
         notes.append(f"The sheets were drawn from another text of {ratings.definition} {ratings.version}.")
     rows = list(_agreement_rows(ratings, confidence_level))
     n_leads = int((classed.notna().sum(axis=1) >= 2).sum())
-    if n_leads < ENOUGH:
+    if not n_leads:
+        notes.insert(0, "no lead was classed by two or more: nothing can be said of how far the sides agree.")
+    elif n_leads < ENOUGH:
         notes.insert(
             0,
             f"only {format_count(n_leads)} leads were classed by two or more; "
             f"below {ENOUGH} the intervals are too wide to settle anything.",
         )
+    heard = set(ratings.answers["side"])
+    notes += [
+        f"no answer of {side} came back: its sheet is missing or was left empty."
+        for side in ratings.sides
+        if side not in heard
+    ]
     handed, strictness = _compare_strictness(ratings, classed, confidence_level)
     written = assign_classes(definition, frame).astype(object)
     written = written.where(written.notna(), None)

@@ -386,6 +386,15 @@ def test_a_split_lead_is_told_in_attribute_words(tmp_path):
     assert "only 12 leads were classed by two or more" in repr(found)
 
 
+def test_a_side_that_did_not_answer_is_named(tmp_path):
+    found = compare(tmp_path, lambda side, lead, question: "hot" if side == "sales" else "", n=12)
+    assert "no answer of marketing came back: its sheet is missing or was left empty." in found.notes
+    assert (
+        "no lead was classed by two or more: nothing can be said of how far the sides agree." in found.notes
+    )
+    assert not any("sales" in note for note in found.notes)
+
+
 def test_a_criterion_is_compared_without_the_cannot_says(tmp_path):
     rng = np.random.default_rng(2)
 
