@@ -122,7 +122,9 @@ def read(
 def objectify(
     definition: DefinitionFile,
     contract: ContractOption,
-    word: Annotated[str, typer.Option("--word", metavar="WORD", help="Which word, such as hot.")],
+    word: Annotated[
+        str, typer.Option("--word", metavar="WORD", help="Which word, such as hot or 'decision soon'.")
+    ],
     column: Annotated[
         str | None, typer.Option("--column", metavar="NAME", help="The leads' column that holds the word.")
     ] = None,

@@ -228,7 +228,8 @@ def objectify(
         Judgements from `read_ratings`, or the column of the leads that holds the word (the CRM's Hot, Warm,
         Cold). Leads without a value say nothing.
     word : str
-        Which class (or, with `Ratings`, address of a criterion) or which value of the column.
+        Which class (or, with `Ratings`, a criterion by its address or as it is written) or which value of the
+        column.
     max_criteria : int, default=3
         One to three.
     judge_share : float, default=0.4
@@ -313,6 +314,10 @@ def _read_meaning(table: LeadTable, meant: Ratings | str, word: str) -> tuple[pd
         frame = table.frame
     else:
         addresses = [address for address, _ in meant.criteria]
+        # A criterion may be called by what is written: "decision soon" instead of hot.decision_soon.
+        written = [address for address, text in meant.criteria if text == word]
+        if len(written) == 1 and word not in meant.classes:
+            word = written[0]
         _check_word(word, [*meant.classes, *addresses], "ratings")
         frame = find_leads(meant, table)
         matrix = meant.matrix(word if word in addresses else CLASS).to_numpy(dtype=object)
@@ -768,7 +773,11 @@ class _Result:
         short = self.ceiling.value - kappa.value
         return "said", (
             f"kappa {kappa.value:.2f} with people, who reach {self.ceiling.value:.2f} with each other"
-            + ("." if short <= 0.1 else ": a part of what they mean is not in these attributes.")
+            + (
+                "."
+                if short <= 0.1
+                else ": a part of what they mean takes more criteria, or is in no attribute."
+            )
         )
 
     def answer(
