@@ -23,6 +23,8 @@ from leadml.cli._output import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from leadml.compare import RatingComparison
+    from leadml.experiment import ExperimentResult
     from leadml.review import Entry, Replay, SignOff, Version
 
 __all__ = ["add_commands"]
@@ -34,6 +36,13 @@ By = Annotated[str, typer.Option("--by", metavar="WHO", help="Role or name of wh
 def review(
     experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment file (YAML).")],
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the page goes (.html).")],
+    ratings: Annotated[
+        list[Path] | None,
+        typer.Option("--ratings", metavar="SHEET", help="A filled rating sheet; repeat it. Needs --key."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="The key of the rating sheets.")
+    ] = None,
     leads: Leads = None,
     as_of: AsOf = None,
 ) -> None:
@@ -47,15 +56,27 @@ def review(
     from leadml.experiment import analyse_experiment, load_experiment
     from leadml.review import history_file, load_history, write_packet
 
+    if bool(ratings) != (key is not None):
+        raise UsageError("--ratings, --key: expected both or neither.")
     loaded = load_experiment(experiment)
     asked = replace(loaded, leads=leads or loaded.leads, as_of=as_day(as_of) or loaded.as_of)
     with progress_bar() as report:
         result = analyse_experiment(asked, progress=report)
     name = result.definition.name
     history = load_history(asked.definition.parent / history_file(name), name=name)
-    write_packet(result, output, history=history)
+    judged = _read_ratings(result, ratings or [], key)
+    write_packet(result, output, history=history, ratings=judged)
     print(f"packet: {output}")
     finish(rows=result.table.manifest)
+
+
+def _read_ratings(result: ExperimentResult, sheets: list[Path], key: Path | None) -> RatingComparison | None:
+    """Compare what both sides made of the same leads, if they judged any."""
+    if key is None:
+        return None
+    from leadml.compare import compare_ratings, read_ratings
+
+    return compare_ratings(read_ratings(sheets, key=key), result.definition, result.table)
 
 
 def sign(

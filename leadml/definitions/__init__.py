@@ -58,6 +58,7 @@ from leadml.definitions._read import load_definition, parse_definition
 from leadml.definitions._report import Finding, LintReport
 from leadml.definitions._rules import Rule, describe_rules
 from leadml.definitions._scorecard import Scorecard, ScoreCurve, ScoreInput, ScoreTable
+from leadml.definitions._words import describe_criterion
 from leadml.definitions._write import Change, ChangeKind, apply_changes, next_version
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ __all__ = [
     "compute_points",
     "compute_won_prices",
     "criterion_mask",
+    "describe_criterion",
     "describe_rules",
     "diff_definitions",
     "diff_on_leads",

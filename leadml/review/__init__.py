@@ -9,6 +9,7 @@ from leadml.review._history import (
     load_history,
     verify_signatures,
 )
+from leadml.review._lead import LeadExplanation, explain_lead
 from leadml.review._nearest import describe_nearest
 from leadml.review._packet import build_packet, write_packet
 from leadml.review._parts import Run
@@ -23,6 +24,7 @@ __all__ = [
     "Dossier",
     "Entry",
     "History",
+    "LeadExplanation",
     "Outlook",
     "Replay",
     "Run",
@@ -34,6 +36,7 @@ __all__ = [
     "build_packet",
     "build_what_if",
     "describe_nearest",
+    "explain_lead",
     "find_history",
     "history_file",
     "list_versions",

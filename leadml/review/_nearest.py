@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from leadml.definitions import Criterion, assign_classes, evaluate_criteria, format_criterion
+from leadml.definitions import Criterion, assign_classes, describe_criterion, evaluate_criteria
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
-    from leadml.definitions import Definition, Group
+    from leadml.definitions import Attribute, Definition, Group
 
 __all__ = ["describe_nearest"]
 
@@ -20,7 +21,11 @@ _Change = tuple[Criterion, ...]
 
 
 def describe_nearest(
-    definition: Definition, leads: pd.DataFrame, *, lead_class: str | None = None
+    definition: Definition,
+    leads: pd.DataFrame,
+    *,
+    lead_class: str | None = None,
+    as_of: date | None = None,
 ) -> pd.Series:
     """Describe the fewest criteria that each lead would have to meet to be in a class.
 
@@ -35,12 +40,14 @@ def describe_nearest(
         With the definition's attributes.
     lead_class : str, optional
         The class; by default the first one that goes to Sales.
+    as_of : date, optional
+        The day at which ages in the definition end.
 
     Returns
     -------
     Series of str
-        Indexed as `leads`: ``is hot``; ``would be hot if purchase_timeframe <= 6``; or why no change of its
-        own makes it hot. Ties go to the criteria that stand first in the file.
+        Indexed as `leads`: ``is hot``; ``would be hot if purchase timeframe were at most 6 months``; or why
+        no change of its own makes it hot. Ties go to the criteria that stand first in the file.
 
     Raises
     ------
@@ -49,8 +56,9 @@ def describe_nearest(
     """
     name = lead_class or next(iter(definition.handoff), definition.classes[0].name)
     target = definition.lead_class(name)
-    met = evaluate_criteria(definition, leads)
-    classes = assign_classes(definition, leads).astype(object).to_numpy()
+    met = evaluate_criteria(definition, leads, as_of=as_of)
+    classes = assign_classes(definition, leads, as_of=as_of).astype(object).to_numpy()
+    attributes = definition.typed_attributes()
     earlier = {c.name for c in definition.classes[: definition.classes.index(target)]}
     columns = [str(column) for column in met.columns]
     patterns = pd.DataFrame(met).assign(**{"": classes})
@@ -68,7 +76,7 @@ def describe_nearest(
             words.append(f"would be {name} if no other class took it")
         else:
             change = _fewest(target.rule, here)
-            words.append(_say(name, change))
+            words.append(_say(name, change, attributes))
     return pd.Series(np.array(words, dtype=object)[codes], index=leads.index, name="nearest", dtype=object)
 
 
@@ -89,8 +97,9 @@ def _fewest(group: Group, met: Mapping[str, bool]) -> _Change | None:
     return tuple(criterion for way in possible[:needed] for criterion in way)
 
 
-def _say(name: str, change: _Change | None) -> str:
+def _say(name: str, change: _Change | None, attributes: Mapping[str, Attribute]) -> str:
     if change is None:
         return f"cannot be {name}: a criterion of it cannot be measured"
     ordered = sorted(change, key=lambda criterion: (criterion.line, criterion.column))
-    return f"would be {name} if {' and '.join(dict.fromkeys(format_criterion(c) for c in ordered))}"
+    wishes = (describe_criterion(c, attributes.get(c.attribute or "")) for c in ordered)
+    return f"would be {name} if {' and '.join(dict.fromkeys(w.replace(': ', ' were ', 1) for w in wishes))}"

@@ -604,3 +604,27 @@ def test_a_look_that_could_not_be_tracked_is_said(run, folder):
     assert code == 0
     assert "No alarm" in out
     assert "lost" in err
+
+
+def test_one_lead_is_explained_without_a_value_of_it(run, folder):
+    words = ("explain", folder / "contract.yaml", "--definition", folder / "definition.yaml", "--lead")
+    code, out, err = run(*words, "3")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "3: cold (small 2026.1)"
+    assert "would be hot if employees were at least 50 people" in out
+    bundle = folder / "small.leadml-bundle"
+    assert run("train", *words[1:4], "--output", bundle)[0] == 0
+    code, out, _ = run(*words, "3", "--bundle", bundle, "--json")
+    document = json.loads(out)
+    assert (code, document["lead_class"]) == (0, "cold")
+    assert document["probabilities"]["accepted"] == pytest.approx(0.5, abs=0.1)
+    assert "not a cause" in document["note"]
+    code, _, err = run(*words, "nobody")
+    assert code == 65
+    assert "expected one lead with this id, found 0" in err
+
+
+def test_rating_sheets_and_their_key_come_together(run, folder):
+    code, _, err = run("review", folder / "experiment.yaml", "--output", folder / "p.html", "--key", "k.json")
+    assert code == 64
+    assert "--ratings, --key: expected both or neither." in err

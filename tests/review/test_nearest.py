@@ -32,13 +32,25 @@ def leads(*rows):
     ("text", "row", "words"),
     [
         (ALL, (3, 90, True), "is hot"),
-        (ALL, (12, 90, True), "would be hot if months <= 6"),
-        (ALL, (None, 10, True), "would be hot if months <= 6 and size >= 50"),
-        (NESTED, (3, 10, False), "would be hot if size >= 50"),
-        (NESTED, (12, 10, None), "would be hot if months <= 6 and size >= 50"),
+        (ALL, (12, 90, True), "would be hot if months were at most 6 months"),
+        (
+            ALL,
+            (None, 10, True),
+            "would be hot if months were at most 6 months and size were at least 50 people",
+        ),
+        (NESTED, (3, 10, False), "would be hot if size were at least 50 people"),
+        (
+            NESTED,
+            (12, 10, None),
+            "would be hot if months were at most 6 months and size were at least 50 people",
+        ),
         (NESTED, (3, 1, False), "is out, which comes before hot"),
-        (TWO, (12, 10, True), "would be hot if months <= 6"),
-        (TWO, (12, 10, False), "would be hot if months <= 6 and size >= 50"),
+        (TWO, (12, 10, True), "would be hot if months were at most 6 months"),
+        (
+            TWO,
+            (12, 10, False),
+            "would be hot if months were at most 6 months and size were at least 50 people",
+        ),
         (
             ALL.replace("asked]", "nice people]"),
             (3, 90, True),
@@ -77,7 +89,11 @@ def test_a_lead_changed_as_described_is_in_the_class(entries, text):
     frame = leads(*entries)
     found = describe_nearest(definition, frame)
     repaired = frame.copy()
-    values = {"months <= 6": ("months", 3.0), "size >= 50": ("size", 90), "asked": ("asked", True)}
+    values = {
+        "months were at most 6 months": ("months", 3.0),
+        "size were at least 50 people": ("size", 90),
+        "asked were yes": ("asked", True),
+    }
     for label, words in found.items():
         if words.startswith("would be hot if "):
             for rule in words.removeprefix("would be hot if ").split(" and "):
