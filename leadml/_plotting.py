@@ -57,18 +57,20 @@ _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 # ---- plots ---------------------------------------------------------------------------------------
 
 
-def plot_ranges(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = "") -> Axes:
+def plot_ranges(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = "", percent: str = "x") -> Axes:
     """Plot one row per label with a point and a range for each group.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns ``label``, ``group``, ``value``, ``ci_low``, ``ci_high`` (shares of one; missing rows are
-        left out). Labels are drawn from the top in order of appearance.
+        Columns ``label``, ``group``, ``value``, ``ci_low``, ``ci_high`` (missing rows are left out). Labels
+        are drawn from the top in order of appearance.
     ax : Axes, optional
         Where to draw; a new figure if None.
     xlabel : str, default ""
-        What the shares are.
+        What the values are.
+    percent : str, default "x"
+        ``"x"`` if the values are shares of one, ``""`` if not.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def plot_ranges(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = ""
         ax.plot(part["value"], rows, marker, color=colour, markersize=5, label=_label(group))
     ax.set_yticks(range(len(labels)), [_label(label) for label in labels])
     ax.set_ylim(len(labels) - 0.5, -0.5)
-    _finish(ax, xlabel=xlabel, percent="x", grid="x")
+    _finish(ax, xlabel=xlabel, percent=percent, grid="x")
     if len(groups) > 1:
         _legend(ax, columns=len(groups))
     return ax
@@ -345,7 +347,7 @@ def _finish(ax: Axes, *, xlabel: str = "", ylabel: str = "", percent: str = "", 
     from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
     for axis in (ax.xaxis, ax.yaxis):
-        if not isinstance(axis.get_major_locator(), FixedLocator):
+        if axis.get_scale() == "linear" and not isinstance(axis.get_major_locator(), FixedLocator):
             # Four steps whatever the size, so that a long label beside it changes nothing.
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         if axis.axis_name in percent:

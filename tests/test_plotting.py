@@ -211,5 +211,14 @@ def test_dependence_on_a_skewed_attribute_has_a_logarithmic_axis():
     assert plot_dependence(dependence([(-9, -1), (0, 0), (900, 9_000)])).get_xscale() == "linear"
 
 
+def test_a_logarithmic_axis_has_a_label_at_each_power_of_ten():
+    ax = plot_dependence(dependence([(1, 1), (5, 9), (10, 40), (900, 9_000)]))
+    ax.figure.canvas.draw()
+    left, right = ax.get_xlim()
+    shown = [float(place) for place in ax.get_xticks() if left <= place <= right]
+    assert {1.0, 10.0, 100.0, 1000.0} <= set(shown)
+    assert len(shown) <= 6
+
+
 def test_dependence_of_nothing_is_an_empty_plot():
     assert plot_dependence(dependence([])).get_legend() is None

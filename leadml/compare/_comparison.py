@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from leadml._plotting import plot_ranges
+from leadml._plotting import plot_quadrant, plot_ranges
 from leadml._render import format_count, format_rate, format_rate_range, render_card, render_frame
 from leadml.compare._cells import build_cells
 from leadml.compare._contribution import compute_contributions, find_pays
@@ -139,13 +139,35 @@ class DefinitionComparison:
         """
         return self.criteria.copy()
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Plot acceptance of leads that meet each criterion and of those that do not (won if unknown)."""
-        target = (
-            "accepted"
-            if self.criteria.loc[self.criteria["target"] == "accepted", "n_inside"].any()
-            else "won"
-        )
+    def plot(self, ax: Axes | None = None, *, what: Literal["rates", "worth", "quadrant"] = "rates") -> Axes:
+        """Plot the criteria.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; a new figure if None.
+        what : {"rates", "worth", "quadrant"}, default "rates"
+            Acceptance of leads that meet each criterion and of those that do not (won if unknown); what each
+            criterion adds, per 1,000 leads (exact Shapley, and what would be missed without it); or what
+            each side makes of it, acceptance against won deals.
+
+        Returns
+        -------
+        Axes
+        """
+        if what == "worth":
+            return plot_ranges(self._worth(), ax, xlabel="wins beyond break-even per 1,000 leads", percent="")
+        if what == "quadrant":
+            wide = self.criteria.pivot_table(
+                index="written", columns="target", values="difference", sort=False, dropna=False
+            )
+            frame = pd.DataFrame({"label": wide.index, "x": wide["accepted"], "y": wide["won"]})
+            return plot_quadrant(
+                frame, ax, xlabel="accepted: meets it minus does not", ylabel="won: meets it minus does not"
+            )
+        if what != "rates":
+            raise ValueError(f"what: expected 'rates', 'worth' or 'quadrant', got {what!r}.")
+        target = self._target()
         part = self.criteria[(self.criteria["target"] == target) & self.criteria["measurable"]]
         sides = {"meets it": "inside", "does not": "outside"}
         rows = [
@@ -159,6 +181,26 @@ class DefinitionComparison:
             for group, side in sides.items()
         ]
         return plot_ranges(pd.concat(rows), ax, xlabel=target)
+
+    def _target(self) -> Target:
+        known = self.criteria.loc[self.criteria["target"] == "accepted", "n_inside"].any()
+        return "accepted" if known else "won"
+
+    def _worth(self) -> pd.DataFrame:
+        won = self.contributions[self.contributions["target"] == "won"]
+        known = won[["shapley", "leave_one_out"]].notna().any(axis=None)
+        part = won if known else self.contributions[self.contributions["target"] == "accepted"]
+        written = self.criteria.drop_duplicates("criterion").set_index("criterion")["written"]
+        return pd.concat(
+            part.assign(
+                label=written.loc[part["criterion"]].to_numpy(),
+                group=group,
+                value=part[name],
+                ci_low=part[f"{name}_low"],
+                ci_high=part[f"{name}_high"],
+            )
+            for group, name in (("its share (Shapley)", "shapley"), ("missed without it", "leave_one_out"))
+        )
 
     def __repr__(self) -> str:
         lines = [f"{self.definition} {self.version} on {format_count(self.n_leads)} leads"]

@@ -306,6 +306,14 @@ class AttributionStability:
         title = f"Stability over {self.n_repeats} trainings: rank correlation {self.rank_correlation:.2f}"
         return str(render_card(title, [render_frame(self.frame)], notes=[NOT_A_CAUSE]))
 
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw one bar per attribute, the strongest ten, with its lowest and highest over the trainings."""
+        from leadml._plotting import plot_bars
+
+        names = {"attribute": "label", "mean_abs_shap": "value", "lowest": "ci_low", "highest": "ci_high"}
+        frame = self.frame.head(10).rename(columns=names)
+        return plot_bars(frame, ax, xlabel="mean change of the log-odds (not a cause)")
+
 
 def explain_stability(
     model: TrainedModel,

@@ -13,6 +13,7 @@ from leadml.metrics import calibration_line, compute_logit, estimate_prevalence,
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
 __all__ = ["LevelShift", "compare_levels"]
@@ -77,6 +78,16 @@ class LevelShift:
 
     def _repr_html_(self) -> str:
         return str(render_card(repr(self), [render_frame(self.to_frame())]))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the log loss of the second half both ways: as trained, and recalibrated on the first half."""
+        import pandas as pd
+
+        from leadml._plotting import plot_bars
+
+        bars = {"as trained": self.log_loss_trained, "recalibrated": self.log_loss_recalibrated}
+        frame = pd.DataFrame({"label": list(bars), "value": list(bars.values())})
+        return plot_bars(frame, ax, xlabel="log loss of the newest leads")
 
 
 def compare_levels(

@@ -96,6 +96,14 @@ class ModelEvaluation:
     def _repr_html_(self) -> str:
         return str(render_card(f"{self.verdict}: {self.reason}", [render_frame(self.baselines)]))
 
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the area under the ROC curve of the model and of each baseline, with its range."""
+        from leadml._plotting import plot_ranges
+
+        names = {"predictor": "label", "auc": "value", "auc_low": "ci_low", "auc_high": "ci_high"}
+        frame = self.baselines.rename(columns=names).assign(group="later leads")
+        return plot_ranges(frame, ax, xlabel="area under the ROC curve (0.5 says nothing)", percent="")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedModel:

@@ -12,6 +12,7 @@ from leadml._render import render_card, render_frame
 from leadml.metrics import compare_segments
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from leadml.metrics import Spread
@@ -63,6 +64,21 @@ class RepEffects:
 
     def _repr_html_(self) -> str:
         return str(render_card("Reps", [repr(self), render_frame(self.attributes)]))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw how far each attribute spreads the log-odds, without and with the reps in the model."""
+        from leadml._plotting import plot_ranges
+
+        rows = [
+            self.attributes.assign(label=self.attributes["attribute"], group=words, value=values)
+            for words, values in (
+                ("over all leads", self.attributes["unadjusted"]),
+                ("within reps", self.attributes["adjusted"]),
+            )
+        ]
+        frame = pd.concat(rows)
+        frame = frame.assign(ci_low=frame["value"], ci_high=frame["value"])
+        return plot_ranges(frame, ax, xlabel="spread of the log-odds of acceptance", percent="")
 
 
 def code_reps(reps: pd.Series, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -299,8 +299,26 @@ def test_result_is_readable_and_plots():
     ax = comparison.plot(Figure().add_subplot())
     assert [text.get_text() for text in ax.get_yticklabels()] == ["months <= 6", "size >= 50"]
     frame = comparison.to_frame()
+    with pytest.raises(ValueError, match="what: expected 'rates', 'worth' or 'quadrant', got 'all'"):
+        comparison.plot(what="all")
     frame["target"] = "x"
     assert set(comparison.to_frame()["target"]) == {"accepted", "won"}
+
+
+def test_worth_and_quadrant_are_drawn_for_each_criterion():
+    from matplotlib.figure import Figure
+
+    accepted = [1, 1, 1, 0, 0, 0, 0, 0, 0, 1]
+    comparison = compare(ALL, leads(MONTHS * 20, SIZE * 20), labels(accepted * 20, accepted * 20))
+    ax = comparison.plot(Figure().add_subplot(), what="worth")
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["months <= 6", "size >= 50"]
+    shares, missed = (line.get_xdata().tolist() for line in ax.lines)
+    won = comparison.contributions.query("target == 'won'")
+    assert shares == pytest.approx(won["shapley"].tolist())
+    assert missed == pytest.approx(won["leave_one_out"].tolist())
+    ax = comparison.plot(Figure().add_subplot(), what="quadrant")
+    assert {text.get_text() for text in ax.texts} == {"months <= 6", "size >= 50"}
+    assert len(compare(ALL, leads([], []), labels([])).plot(Figure().add_subplot(), what="worth").lines) == 2
 
 
 lead_rows = st.lists(

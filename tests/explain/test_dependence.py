@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from leadml.definitions import parse_definition
 from leadml.explain import explain_dependence, explain_interactions, explain_model, explain_stability
@@ -152,5 +153,7 @@ def test_stability_reports_ranks_over_trainings():
     assert (found.frame["lowest"] <= found.frame["highest"]).all()
     assert "rank correlation" in repr(found)
     assert "<table" in found._repr_html_()
+    bars = found.plot(Figure().add_subplot()).patches
+    assert [bar.get_width() for bar in bars] == found.frame["mean_abs_shap"].tolist()
     with pytest.raises(ValueError, match="at least 2"):
         explain_stability(model, table, targets, split=split, n_repeats=1)

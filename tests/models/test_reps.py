@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from leadml.metrics import expit
 from leadml.models import Feature, train_model
@@ -79,6 +80,8 @@ def test_acceptance_is_adjusted_and_won_deals_are_not(make_world):
     assert "median odds ratio of 2 reps" in repr(model)
     assert "r1" not in repr(model) + model._repr_html_() + model.reps._repr_html_()
     assert model.reps.to_frame()["attribute"].tolist() == [feature.name for feature in model.features]
+    drawn = model.reps.plot(Figure().add_subplot())
+    assert [text.get_text() for text in drawn.get_legend().get_texts()] == ["over all leads", "within reps"]
     assert train_model(table, targets, target="won", definition=definition, split=split).reps is None
 
 

@@ -261,6 +261,12 @@ def test_results_show_themselves(trained):
     assert "<table" in model.evaluation._repr_html_()
     assert {"metric", "value"} == set(model.evaluation.to_frame().columns)
     assert model.plot() is not None
+    ax = model.evaluation.plot()
+    drawn = [text.get_text() for text in ax.get_yticklabels()]
+    assert drawn == model.evaluation.baselines["predictor"].tolist()
+    ax = model.level.plot()
+    heights = [bar.get_width() for bar in ax.patches]
+    assert heights == [model.level.log_loss_trained, model.level.log_loss_recalibrated]
     plt.close("all")
 
 
