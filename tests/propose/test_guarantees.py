@@ -148,3 +148,24 @@ def test_accounts_that_come_back_in_every_quarter_confirm_no_chance_finding(worl
         won = (rng.random(len(frame)) < 0.1)[account]  # exactly break-even: every edit is worth nothing
         proposed += bool(worlds.make_world(frame, won.astype(float), rng).propose().proposals)
     assert proposed <= 3
+
+
+def test_a_wider_search_proposes_no_more_worthless_changes(worlds):
+    """Points that weigh otherwise, groups that ask for fewer, three changes, two classes: nothing is worth it."""
+    points = "points:\n  score:\n    - {when: months <= 6, points: 30}\n    - {when: budget >= requested, points: 20}\n"
+    warm = (
+        "  - name: warm\n    at_least: 2\n    of: [months <= 9, budget is known, 'industry in [software]']\n"
+    )
+    definition = worlds.DEFINITION.replace("classes:\n", f"{points}classes:\n")
+    definition = definition.replace("      - months <= 12\n", f"      - score >= 20\n{warm}")
+    definition = definition.replace("handoff: [hot]", "handoff: [hot, warm]")
+    proposed = looked = 0
+    for seed in range(60):
+        rng = np.random.default_rng(7000 + seed)
+        frame = worlds.draw_attributes(2000, rng)
+        world = worlds.make_world(frame, np.full(2000, 0.1), rng, definition=definition)
+        result = world.propose(max_changes=3)
+        looked = max(looked, result.n_searched)
+        proposed += bool(result.proposals)
+    assert looked > 5_000
+    assert proposed <= 3

@@ -491,3 +491,66 @@ def test_good_leads_that_nobody_judged_do_not_make_a_band_look_bad(
     assert len(result.proposals) == wanted
     assert result.tested[0].p_value < 0.05
     assert result.tested[0].grade == ("A" if wanted else "B")
+
+
+def test_a_group_that_asks_for_too_much_is_found_and_written(worlds):
+    definition = worlds.DEFINITION.replace(
+        "      - months <= 12\n", "      - months <= 12\n      - budget >= requested\n"
+    )
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(4000, rng)
+    met = (frame.employees >= 50).astype(int) + (frame.months <= 12)
+    met += frame.budget.isin(["requested", "approved"])
+    world = worlds.make_world(frame, np.where(met >= 2, 0.3, 0.02), rng, definition=definition)
+    (proposal,) = world.propose().proposals
+    assert (proposal.criterion, proposal.kind) == ("hot", "group")
+    assert (proposal.written, proposal.proposed) == ("all of 3", "at least 2 of 3")
+    assert "    at_least: 2\n    of:\n      - employees >= 50  # agreed in spring\n" in proposal.revised.text
+    assert "`hot` asks for `at least 2 of 3` instead of `all of 3`" in proposal.explanation.sentence
+
+
+def test_points_that_weigh_too_little_are_found_and_written(worlds):
+    definition = worlds.DEFINITION.replace(
+        "classes:\n",
+        "points:\n  score:\n    - {when: months <= 6, points: 30}\n    - {when: employees >= 50, points: 20}\n"
+        "    - {when: budget >= requested, points: 20}  # money\nclasses:\n",
+    ).replace("      - employees >= 50  # agreed in spring\n      - months <= 12", "      - score >= 40")
+    rng = np.random.default_rng(2)
+    frame = worlds.draw_attributes(4000, rng)
+    score = 30 * (frame.months <= 6) + 20 * (frame.employees >= 50)
+    score += 50 * frame.budget.isin(["requested", "approved"])
+    world = worlds.make_world(frame, np.where(score >= 40, 0.3, 0.02), rng, definition=definition)
+    (proposal,) = world.propose().proposals
+    assert (proposal.criterion, proposal.kind) == ("score.budget", "points")
+    assert proposal.proposed == "50 points for budget >= requested"
+    assert "{when: budget >= requested, points: 50}  # money" in proposal.revised.text
+    assert "`score` gives 50 points for budget >= requested instead of 20" in proposal.explanation.sentence
+
+
+def test_an_unused_boolean_may_be_asked_for(worlds):
+    contract = worlds.CONTRACT.replace(
+        "  verdict:", "  demo: {from: leads.demo, role: attribute, type: boolean}\n  verdict:"
+    )
+    definition = worlds.DEFINITION.replace("  industry:", "  demo: {type: boolean}\n  industry:")
+    rng = np.random.default_rng(4)
+    frame = worlds.draw_attributes(3000, rng)
+    frame["demo"] = np.asarray(rng.random(3000) < 0.5)
+    good = frame.demo & (frame.employees >= 50) & (frame.months <= 12)
+    world = worlds.make_world(frame, np.where(good, 0.3, 0.02), rng, definition=definition, contract=contract)
+    (proposal,) = world.propose(max_changes=1).proposals
+    assert (proposal.criterion, proposal.kind, proposal.proposed) == ("hot.demo", "added", "demo")
+    assert "      - demo\n" in proposal.revised.text
+
+
+def test_two_classes_may_change_together(worlds):
+    warm = "  - name: warm\n    all_of: [months <= 6, budget >= requested]\n"
+    definition = worlds.DEFINITION.replace("      - months <= 12\n", f"      - months <= 12\n{warm}")
+    definition = definition.replace("handoff: [hot]", "handoff: [hot, warm]")
+    rng = np.random.default_rng(5)
+    frame = worlds.draw_attributes(8000, rng)
+    money = frame.budget.isin(["requested", "approved"])
+    good = ((frame.employees >= 200) & (frame.months <= 12)) | ((frame.months <= 3) & money)
+    world = worlds.make_world(frame, np.where(good, 0.4, 0.02), rng, definition=definition)
+    (proposal,) = world.propose().proposals
+    assert {change.address.partition(".")[0] for change in proposal.changes} == {"hot", "warm"}
+    assert proposal.proposed == "employees >= 200 + months <= 3"
