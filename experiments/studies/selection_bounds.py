@@ -8,7 +8,7 @@ picked for themselves (one in twenty, 2.6 times as good as the others); a logged
 
 First the win rate that each way gives those leads, and how often it says that they pay. Then leadml's answer
 to the question `hot.employees=100`: supported, not supported or cannot be said; whether its range covers the
-true change of all leads that it would add, or of those that have a label; whether the tipping point ("it
+true change of all leads that it would add, or of those that reps picked; whether the tipping point ("it
 fails if the leads that nobody picked win less often than this") is on the right side of the truth; and the
 bounds that need no assumption at all (all others lose, all others win).
 """
@@ -120,10 +120,11 @@ def ask(study: Study, facts: dict[str, Any]) -> dict[str, float | str]:
     start = study.table.frame["created_on"][rows]
     months = ((start.max() - start.min()).days + 1) * MONTHS_A_DAY
     real = study.true_change(change, rows) * rows.sum() / 1000 / months
-    seen = float((VALUE * truth[own] - COST).sum() / months)
+    if facts["sample"] is None:
+        seen = float((VALUE * truth[own] - COST).sum() / months)
+        found["covered_seen"] = float(change.value.low - 1e-9 <= seen <= change.value.high + 1e-9)
     return found | {
         "covered": float(change.value.low - 1e-9 <= real <= change.value.high + 1e-9),
-        "covered_seen": float(change.value.low - 1e-9 <= seen <= change.value.high + 1e-9),
         "pays": float(change.value.low > 0),
     }
 
@@ -187,7 +188,7 @@ def main() -> None:
             "cannot be said",
             "bound above 0",
             "range covers all that change",
-            "those with a label",
+            "those picked",
             "tipping point right",
             "no assumption: covers",
             "width",
