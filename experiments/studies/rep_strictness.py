@@ -137,7 +137,7 @@ def one_market(seed: int, territories: float) -> dict[str, float]:
 
 def same_reps(reps: int) -> list[tuple[str, str]]:
     """25 reps with the same 60 % of 30 leads: how often does each habit say that somebody differs."""
-    said = {"differs by more than 15 points": 0, "|z| above 1.96": 0, "Holm": 0, "leadml: one test": 0}
+    said = {"differs by more than 15 points": 0, "z beyond 1.96": 0, "Holm": 0, "leadml: one test": 0}
     for seed in range(reps):
         rng = np.random.default_rng(seed)
         n, rep = 30, np.repeat(np.arange(25), 30)
@@ -145,7 +145,7 @@ def same_reps(reps: int) -> list[tuple[str, str]]:
         rate, mean = y.reshape(25, n).mean(axis=1), y.mean()
         z = (rate - mean) / np.sqrt(mean * (1 - mean) / n)
         said["differs by more than 15 points"] += bool((np.abs(rate - mean) > 0.15).any())
-        said["|z| above 1.96"] += bool((np.abs(z) > 1.96).any())
+        said["z beyond 1.96"] += bool((np.abs(z) > 1.96).any())
         said["Holm"] += bool((holm(2 * norm.sf(np.abs(z))) < 0.05).any())
         spread = compare_segments(y, np.full(y.size, mean), rep).spread
         said["leadml: one test"] += spread.p_value < 0.05
