@@ -43,17 +43,22 @@ def review(
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="The key of the rating sheets.")
     ] = None,
+    notebook: Annotated[
+        bool,
+        typer.Option("--notebook", help="Also write the review as an executed notebook beside the page."),
+    ] = False,
     leads: Leads = None,
     as_of: AsOf = None,
 ) -> None:
     """Write the packet for the review.
 
     One page that both sides read; `leadml run` writes it too. Nothing is tracked here and there is nothing
-    to sign; for that use `leadml run`.
+    to sign; for that use `leadml run`. With --notebook the loop runs once more, in a notebook that can be
+    looked into and run again (extra `notebook`).
     """
     from dataclasses import replace
 
-    from leadml.experiment import analyse_experiment, load_experiment
+    from leadml.experiment import analyse_experiment, load_experiment, write_review_notebook
     from leadml.review import history_file, load_history, write_packet
 
     if bool(ratings) != (key is not None):
@@ -67,6 +72,12 @@ def review(
     judged = _read_ratings(result, ratings or [], key)
     write_packet(result, output, history=history, ratings=judged)
     print(f"packet: {output}")
+    if notebook:
+        place = output.with_suffix(".ipynb")
+        with progress_bar() as report:
+            report("executing the notebook", 0, 1)
+            write_review_notebook(experiment, place, leads=leads, as_of=as_day(as_of))
+        print(f"notebook: {place}")
     finish(rows=result.table.manifest)
 
 

@@ -2,6 +2,7 @@
 
 from leadml.experiment._demo import write_demo
 from leadml.experiment._file import Experiment, load_experiment, parse_experiment
+from leadml.experiment._notebook import write_review_notebook
 from leadml.experiment._result import ExperimentResult
 from leadml.experiment._run import Progress, Stage, analyse_experiment, ask_experiment
 from leadml.experiment._watch import record_look, watch_definition
@@ -23,4 +24,5 @@ __all__ = [
     "write_demo",
     "write_models",
     "write_proposals",
+    "write_review_notebook",
 ]
