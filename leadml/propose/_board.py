@@ -233,9 +233,9 @@ def _find_variants(handoff: Handoff, rules: list[Group], rooms: list[tuple[Dial,
     ]
     for number, change, rule in singles:
         yield Variant(changes=(change,), handoff=handoff.with_rule(number, _with_room(rule, rooms[number])))
-    for number, change, rule in singles:
+    for place, (number, change, rule) in enumerate(singles):
         once = handoff.with_rule(number, _with_room(rule, rooms[number]))
-        for other, later, _ in singles[[entry[1] for entry in singles].index(change) + 1 :]:
+        for other, later, _ in singles[place + 1 :]:
             if later.address == change.address:
                 continue
             base = rule if other == number else rules[other]

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 
     from leadml.definitions import Attribute, ChangeKind, Definition, Group, PointRule, PointScore
 
-__all__ = ["Alternative", "Bins", "Dial", "build_added_dials", "build_dials", "make_steps", "rate_roundness"]
+__all__ = [
+    "Alternative",
+    "Bins",
+    "Dial",
+    "build_added_dials",
+    "build_dials",
+    "make_steps",
+    "rate_roundness",
+    "say_points",
+]
 
 Operator = Literal["<", "<=", ">", ">=", "not in", "is true", "is false"]
 
@@ -61,8 +70,6 @@ class Alternative:
         0 for the roundest numbers and declared steps, more for less round ones.
     distance : int
         Steps away from what is written.
-    criterion : Criterion or None
-        What `proposed` says as a value; None where no one criterion says it (dropped, other points).
     address, written : str
         Of a rule of points that would count differently, and what it counts today.
     """
@@ -71,7 +78,6 @@ class Alternative:
     proposed: str | None
     roundness: int = 0
     distance: int = 1
-    criterion: Criterion | None = None
     address: str = ""
     written: str = ""
 
@@ -129,8 +135,6 @@ class Dial:
         How finer bins follow from a lead's attributes.
     merge : ndarray of shape (bins.n,)
         The bin that holds each of the finer ones.
-    test : Criterion or None
-        The written criterion; None if it is not written yet.
     fixed : str
         Why there is no alternative, if there is none.
     group : str
@@ -146,7 +150,6 @@ class Dial:
     codes: NDArray[np.uint16]
     bins: Bins = field(default_factory=Bins)
     merge: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(1, np.uint16))
-    test: Criterion | None = None
     fixed: str = ""
     group: str = ""
     stands_in: tuple[str, int] = ("", 0)
@@ -262,9 +265,7 @@ def _added_dial(
     raw, table, bins = _tabulate(criteria, attribute, definition, leads, None)
     codes, table, merge = _merge_bins(raw, np.vstack([np.ones(table.shape[1], bool), table]))
     alternatives = tuple(
-        Alternative(
-            kind="added", proposed=criterion.text, criterion=criterion, roundness=_rate(attribute, criterion)
-        )
+        Alternative(kind="added", proposed=criterion.text, roundness=_rate(attribute, criterion))
         for criterion in criteria
     )
     return Dial(
@@ -357,7 +358,6 @@ def _build_dial(
         codes=codes,
         bins=bins,
         merge=merge,
-        test=criterion,
         fixed="" if alternatives else "it has no other step and its group needs it",
         stands_in=(group.address, _spare(group)),
     )
@@ -471,11 +471,11 @@ def _weighed_rules(
             points,
             Alternative(
                 kind="points",
-                proposed=_points_words(score.rules[number], points),
+                proposed=say_points(score.rules[number], points),
                 roundness=_MOVED_RATHER + rate_roundness(points),
                 distance=distance,
                 address=score.rules[number].when.address,
-                written=_points_words(score.rules[number], score.rules[number].points),
+                written=say_points(score.rules[number], score.rules[number].points),
             ),
         )
         for number in steady[:_MAX_RULES]
@@ -483,7 +483,8 @@ def _weighed_rules(
     ]
 
 
-def _points_words(rule: PointRule, points: Decimal) -> str:
+def say_points(rule: PointRule, points: Decimal) -> str:
+    """Say what a rule earns, as a change of it is written."""
     return f"{points.normalize():f} points for {format_criterion(rule.when)}"
 
 
@@ -664,9 +665,7 @@ def _turned(
 ) -> tuple[Criterion, Alternative]:
     turned = replace(criterion, values=values)
     turned = replace(turned, text=format_criterion(turned))
-    return turned, Alternative(
-        kind=kind, proposed=turned.text, roundness=roundness, distance=distance, criterion=turned
-    )
+    return turned, Alternative(kind=kind, proposed=turned.text, roundness=roundness, distance=distance)
 
 
 # -- round numbers -----------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ __all__ = [
     "find_patterns",
     "moebius",
     "read_handoff",
+    "say_group",
 ]
 
 _CHUNK = 12  # criteria whose bits are numbered at once
@@ -202,13 +203,14 @@ def find_group_changes(rule: Group) -> Iterator[tuple[Change, Group]]:
                 change = Change(
                     address=group.address,
                     kind="group",
-                    written=_group_words(group.k, n),
-                    proposed=_group_words(k, n),
+                    written=say_group(group.k, n),
+                    proposed=say_group(k, n),
                 )
             yield change, _with_k(rule, group.address, k)
 
 
-def _group_words(k: int, n: int) -> str:
+def say_group(k: int, n: int) -> str:
+    """Say how many of its n criteria a group asks for, as a change of it is written."""
     return f"all of {n}" if k == n else f"any of {n}" if k == 1 else f"at least {k} of {n}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,14 +13,16 @@ from leadml._render import render_card
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
 from leadml.propose._confirm import compare_handoff, complete_change, judge_change, say_refusal
+from leadml.propose._dials import say_points
 from leadml.propose._review import count_confirmed, open_review, read_confirmation
+from leadml.propose._rules import say_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
-    from leadml.definitions import Definition
+    from leadml.definitions import Definition, PointRule
     from leadml.leads import LeadTable, TimeSplit
     from leadml.propose._goal import Goal, Stakes
     from leadml.propose._judge import Moved
@@ -93,8 +96,8 @@ def parse_what_if(definition: Definition, text: str) -> Change:
     definition : Definition
     text : str
         ``hot.employees=80`` (another value), ``hot.industry=[software, public]`` (another list),
-        ``hot.employees=employees between 50 and 500`` (a criterion), ``hot.employees=dropped``, or
-        ``medium=2`` (another number of an at-least group).
+        ``hot.employees=employees between 50 and 500`` (a criterion), ``hot.employees=dropped``, ``medium=2``
+        (so many of a group's criteria), or ``engagement.page_views=20`` (other points of a rule).
 
     Returns
     -------
@@ -123,8 +126,11 @@ def parse_what_if(definition: Definition, text: str) -> Change:
     groups = {group.address: group for group in _groups(definition)}
     if not sign or not wanted:
         raise DefinitionError(f"what if {text!r}: expected `address=value`, for example hot.employees=80.")
+    rules = {rule.when.address: rule for score in definition.points for rule in score.rules}
     if address in groups and wanted.isdigit():
-        return Change(address=address, kind="at_least", written=str(groups[address].k), proposed=wanted)
+        return _asking(groups[address], int(wanted))
+    if address in rules:
+        return _weighing(rules[address], wanted, text)
     if address in groups and address not in criteria:
         return Change(
             address=address, kind="added", written="", proposed=_criterion(definition, wanted, text)
@@ -146,6 +152,26 @@ def parse_what_if(definition: Definition, text: str) -> Change:
         kind="threshold",
         written=written,
         proposed=_criterion(definition, proposed, text),
+    )
+
+
+def _asking(group: Group, k: int) -> Change:
+    if group.kind == "at_least":
+        return Change(address=group.address, kind="at_least", written=str(group.k), proposed=str(k))
+    n = len(group.members)
+    return Change(
+        address=group.address, kind="group", written=say_group(group.k, n), proposed=say_group(k, n)
+    )
+
+
+def _weighing(rule: PointRule, wanted: str, text: str) -> Change:
+    if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", wanted) is None:
+        raise DefinitionError(f"what if {text!r}: expected the points of a rule, got {wanted!r}.")
+    return Change(
+        address=rule.when.address,
+        kind="points",
+        written=say_points(rule, rule.points),
+        proposed=say_points(rule, Decimal(wanted)),
     )
 
 

@@ -83,12 +83,22 @@ def test_more_leads_than_sales_can_work_are_not_supported(worlds):
     assert asked.reason == "it hands over more leads than Sales can work"
 
 
+def test_a_group_that_asks_for_fewer_is_judged(world):
+    asked = ask(world, "hot=1")
+    assert asked.answer == "cannot be said"
+    assert "`hot` asks for `any of 2` instead of `all of 2`" in asked.change.explanation.sentence
+    assert "    any_of:\n" in asked.change.revised.text
+
+
 NESTED = """
 name: d
 version: 1
 attributes:
   employees: {type: integer, unit: people}
   industry: {type: category, levels: [software, public]}
+points:
+  interest:
+    - {when: industry = public, points: 2.5}
 classes:
   - name: hot
     all_of: [employees between 50 and 500, 'industry in [software]']
@@ -110,6 +120,8 @@ handoff: [hot]
         ("medium.employees = 20", "threshold", "employees >= 20 or missing"),
         ("medium.industry=software", "threshold", "industry != software"),
         ("medium=2", "at_least", "2"),
+        ("hot=1", "group", "any of 2"),
+        ("interest.industry=10", "points", "10 points for industry = public"),
         ("hot=employees is known", "added", "employees is known"),
     ],
 )
@@ -126,6 +138,7 @@ def test_changes_are_read_as_people_type_them(text, kind, proposed):
         ("hot.employees=80", "no single value"),
         ("hot.industry=[nowhere", "criterion|level|expected"),
         ("medium.employees=many", "number"),
+        ("interest.industry=many", "expected the points of a rule"),
     ],
 )
 def test_texts_that_cannot_be_read_are_refused(text, match):
