@@ -4,10 +4,12 @@ import importlib.util
 import json
 import os
 import shutil
+import sys
 
 import pandas as pd
 import pytest
 
+from leadml.__main__ import main
 from leadml.errors import BundleError, DefinitionError, LeadsError, QuarantineError
 from leadml.leads import compute_targets, read_leads, split_periods
 from leadml.propose import Goal, count_locally, propose_changes
@@ -189,3 +191,21 @@ def test_spark_counts_a_table_that_this_process_never_holds(session, world, tmp_
     for one, other in zip(there, count_locally(request), strict=True):
         assert one.tables == other.tables
         assert (one.counts == other.counts).all()
+
+
+def test_the_command_gives_the_same_bytes_on_spark(session, world, capsys, monkeypatch):
+    words = [
+        "leadml",
+        "propose",
+        str(world.definition_path),
+        "--contract",
+        str(world.contract_path),
+        "--json",
+    ]
+    said = []
+    for engine in ("local", "spark"):
+        monkeypatch.setattr(sys, "argv", [*words, "--engine", engine])
+        code = main()
+        said.append((code, capsys.readouterr().out))
+    assert said[0] == said[1]
+    assert json.loads(said[1][1])["kept"]
