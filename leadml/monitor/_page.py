@@ -68,6 +68,7 @@ def build_monitor_page(report: MonitorReport) -> str:
             sections=(
                 _promises(report),
                 _calibration(report),
+                _level(report),
                 _expected(report),
                 _classes(report),
                 _criteria(report),
@@ -160,52 +161,69 @@ def _calibration(report: MonitorReport) -> Section:
         notes=(
             (
                 "On labels that matured since. Slope 1, intercept 0 are right. An alarm needs both: "
-                "Cox's test "
-                "says that they are wrong, and they are otherwise than when the model was trained."
-            ),
-            (
-                "Corrected by: what the log-odds would need to be right on average. It is shown, not "
-                "applied by itself; the log loss is that of the newer half of these leads, without it and "
-                "with the correction that the older half asks for. Share without labels is what an "
-                "unsupervised estimate believes; badly wrong if the leads themselves have become better "
-                "or worse."
+                "Cox's test says that they are wrong, and they are otherwise than when the model was trained."
             ),
         ),
-        header=(
-            "Model",
-            "Leads",
-            "Came",
-            "Expected",
-            "As trained",
-            "Slope",
-            "Intercept",
-            "Cox p",
-            "Change p",
-            "Corrected by",
-            "Log loss, as it is and corrected",
-            "Share without labels",
-        ),
+        header=("Model", "Leads", "Came", "Expected", "Slope", "Intercept", "Cox p", "Change p"),
         rows=tuple(
             (
                 WORDS[row["target"]],
                 format_count(row["n"]),
                 format_rate(row["observed"]),
                 format_rate(row["expected"]),
-                format_rate(row["expected_as_trained"]),
-                f"{_plain(row['slope'])} ({_plain(row['slope_low'])} to {_plain(row['slope_high'])})",
-                (
-                    f"{_plain(row['intercept'])} ({_plain(row['intercept_low'])} to "
-                    f"{_plain(row['intercept_high'])})"
-                ),
+                _with_range(row, "slope"),
+                _with_range(row, "intercept"),
                 _p(row["p_cox"]),
                 _p(row["p_change"]),
-                f"{_plain(row['offset'])} ({_plain(row['offset_low'])} to {_plain(row['offset_high'])})",
-                f"{_plain(row['log_loss_trained'], 4)} and {_plain(row['log_loss_recalibrated'], 4)}",
+            )
+            for row in _records(report.calibration)
+        ),
+    )
+
+
+def _level(report: MonitorReport) -> Section:
+    return Section(
+        title="Has the level moved?",
+        notes=(
+            (
+                "Corrected by: what the log-odds would need to be right on average. It is shown, not applied "
+                "by itself; the log loss is that of the newer half of these leads, as it is and with the "
+                "correction that the older half asks for."
+            ),
+            (
+                "Share without labels is what an unsupervised estimate believes; badly wrong if the leads "
+                "themselves have become better or worse."
+            ),
+        ),
+        header=(
+            "Model",
+            "Came",
+            "Expected",
+            "As trained",
+            "Corrected by",
+            "Log loss as it is",
+            "Corrected",
+            "Share without labels",
+        ),
+        rows=tuple(
+            (
+                WORDS[row["target"]],
+                format_rate(row["observed"]),
+                format_rate(row["expected"]),
+                format_rate(row["expected_as_trained"]),
+                _with_range(row, "offset"),
+                _plain(row["log_loss_trained"], 4),
+                _plain(row["log_loss_recalibrated"], 4),
                 format_rate(row["prevalence_unsupervised"]),
             )
             for row in _records(report.calibration)
         ),
     )
+
+
+def _with_range(row: dict[str, Any], name: str) -> str:
+    low, high = _plain(row[f"{name}_low"]), _plain(row[f"{name}_high"])
+    return f"{_plain(row[name])} ({low} to {high})"
 
 
 def _expected(report: MonitorReport) -> Section:

@@ -580,6 +580,11 @@ def test_a_definition_is_watched_between_reviews(run, tmp_path):
     assert (code, err) == (3, "")
     assert "note: 12 damaged rows of the export were put aside; they are not watched." in out
     assert (tmp_path / "look.html").read_text().lower().startswith("<!doctype html>")
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:
+        kept = {key for (key,) in store.execute("select key from latest_metrics")}
+    assert kept >= {"accepted_rate_low", "won_evidence", "n_alarms", "together_auc", "rows.quarantined"}
     code, out, _ = run(*words, "--since", "2026-01-01", "--json")
     document = json.loads(out)
     assert (code, document["version"], document["rows"]["quarantined"]) == (3, "2025.1", 12)
