@@ -36,6 +36,7 @@ Maximise = Annotated[
 
 
 Engine = Literal["local", "duckdb", "spark"]
+Extra = Literal["ebm"]
 WhatIfOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -67,6 +68,10 @@ def train(
     ],
     output: Annotated[Path, typer.Option("--output", metavar="BUNDLE", help="Where the model bundle goes.")],
     leads: Leads = None,
+    also: Annotated[
+        Extra | None,
+        typer.Option("--also", help="One more candidate: the explainable boosting machine (slow)."),
+    ] = None,
     as_of: AsOf = None,
     random_state: RandomState = 0,
     json: Json = False,
@@ -78,7 +83,12 @@ def train(
     from leadml.experiment import write_models
 
     experiment = _experiment(
-        definition, contract, leads=leads, as_of=as_day(as_of), random_state=random_state
+        definition,
+        contract,
+        leads=leads,
+        as_of=as_day(as_of),
+        random_state=random_state,
+        also_try=() if also is None else (also,),
     )
     result = _analyse(experiment, "models")
     digest = write_models(result, output)

@@ -30,7 +30,9 @@ _KEYS = (
     "confirm_from",
     "goal",
     "proposals",
+    "also_try",
 )
+_EXTRAS = ("ebm",)
 _TARGETS = ("accepted", "won")
 _GOALS = ("net_value", "accepted", "won")
 _MAX_SEED = 2**32 - 1
@@ -60,6 +62,8 @@ class Experiment:
         Changes per proposal, and candidates registered for confirmation.
     error_rate : float
         Chance of any false proposal in this review, in (0, 0.5).
+    also_try : tuple of {"ebm"}
+        Further candidates for the models: the explainable boosting machine (extra ``ebm``; slow).
     random_state : int
         Seed of everything random.
     source : str
@@ -77,6 +81,7 @@ class Experiment:
     max_changes: int = 2
     max_candidates: int = 3
     error_rate: float = 0.05
+    also_try: tuple[str, ...] = ()
     random_state: int = 0
     source: str = "<experiment>"
 
@@ -125,6 +130,7 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
         max_changes=_integer(problems, option("max_changes"), "max_changes", 2, 1, 3),
         max_candidates=_integer(problems, option("max_candidates"), "max_candidates", 3, 1, 3),
         error_rate=_number(problems, option("error_rate"), "error_rate", 0.5) or 0.05,
+        also_try=_also_try(problems, top.get("also_try")),
         random_state=_integer(problems, top.get("random_state"), "random_state", 0, 0, _MAX_SEED),
         source=source,
     )
@@ -140,6 +146,14 @@ def _targets(problems: Problems, node: Node | None) -> tuple[Target, ...]:
     if node is not None and not found:
         problems.add(node, "targets: expected accepted, won or both, got an empty list.")
     return tuple(cast("Target", target) for target in _TARGETS if target in found)
+
+
+def _also_try(problems: Problems, node: Node | None) -> tuple[str, ...]:
+    found = problems.texts(node, "also_try") if node is not None else ()
+    for text in found:
+        if text not in _EXTRAS:
+            problems.add(node, f"also_try: expected ebm, got {text!r}.")
+    return tuple(name for name in _EXTRAS if name in found)
 
 
 def _goal(problems: Problems, node: Node | None) -> Goal:

@@ -209,6 +209,7 @@ def _learn(
             definition=definition,
             split=split,
             random_state=experiment.random_state,
+            extras=experiment.also_try,
         )
         models[target] = model
         if isinstance(model, TrainedModel):

@@ -300,6 +300,7 @@ def _first_items(experiment: Experiment) -> tuple[Item, ...]:
         "max_candidates": experiment.max_candidates,
         "error_rate": experiment.error_rate,
         "confirm_from": experiment.confirm_from,
+        "also_try": ", ".join(experiment.also_try),
     }
     items: list[Item] = [params_item(asked)]
     items += version_items(random_state=experiment.random_state, git_commit=find_git_commit(Path.cwd()))

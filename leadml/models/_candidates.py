@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
+from leadml.errors import LeadmlError
 from leadml.metrics import log_losses
 from leadml.models._ebm import EbmClassifier
 from leadml.models._encoder import LeadEncoder, factorize_texts
@@ -111,6 +113,8 @@ def list_candidates(
     unknown = sorted(set(extras) - {"ebm"})
     if unknown:
         raise ValueError(f"extras: expected 'ebm', got {unknown[0]!r}.")
+    if "ebm" in extras and importlib.util.find_spec("interpret") is None:
+        raise LeadmlError("ebm: interpret is not installed. Install it with `pip install leadml[ebm]`.")
     directions = [feature.direction for feature in features]
     kinds = tuple(_code_kind(feature) for feature in features)
     long = tuple(feature.name for feature in features if feature.long)

@@ -31,6 +31,8 @@ def test_a_whole_file_is_read():
     assert experiment.goal == Goal(maximise="net_value", capacity=400.0, minimum_acceptance=0.6)
     assert (experiment.max_changes, experiment.max_candidates, experiment.error_rate) == (1, 2, 0.0125)
     assert experiment.random_state == 7
+    assert parse_experiment(f"{WHOLE}also_try: [ebm]\n", folder="place").also_try == ("ebm",)
+    assert experiment.also_try == ()
 
 
 def test_what_is_left_out_has_the_documented_default():
@@ -53,6 +55,7 @@ goal: {maximise: netvalue, capacity: many, minimum_acceptance: 60}
 proposals: {max_changes: 9, max_candidates: 2.5, error_rate: 0, colour: red}
 random_state: -1
 contrat: c
+also_try: [ebm, svm]
 """
     with pytest.raises(ExperimentError) as raised:
         parse_experiment(text, source="q.yaml")
@@ -69,6 +72,7 @@ contrat: c
         "q.yaml:6:65: proposals: unknown key 'colour'.",
         "q.yaml:7:15: random_state: expected a whole number from 0 to 4294967295, got '-1'.",
         "q.yaml:8:1: experiment: unknown key 'contrat'. Did you mean 'contract'?",
+        "q.yaml:9:11: also_try: expected ebm, got 'svm'.",
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from leadml.errors import LeadmlError
 from leadml.models import EbmClassifier, load_bundle, train_model, write_bundle
 
 needs_interpret = pytest.mark.skipif(
@@ -95,6 +96,13 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "interpret.glassbox", None)
     with pytest.raises(ImportError, match=r"pip install leadml\[ebm\]"):
         EbmClassifier().fit(*_sample(50))
+
+
+def test_training_with_it_says_so_before_the_work_begins(make_world, monkeypatch):
+    table, targets, split, definition = make_world(300)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(LeadmlError, match=r"pip install leadml\[ebm\]"):
+        train_model(table, targets, target="won", definition=definition, split=split, extras=("ebm",))
 
 
 def test_bad_input_is_refused():
