@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_followup", "describe_recycled"]
 
-_NO_ACCOUNT = (
-    "Nobody can follow the leads that come back: the leads say neither which account they belong to nor, all "
-    "of them, when they began."
-)
+_NO_ACCOUNT = "Nobody can follow leads that come back: these do not say which account they belong to."
+_NO_DATES = "Nobody can follow leads that come back: these have no dates."
 
 
 def describe_followup(run: Run) -> tuple[str, ...]:
@@ -41,7 +39,7 @@ def _waiting(run: Run, pending: NDArray[np.bool_]) -> list[str]:
     if not n >= SMALLEST_GROUP:
         return []
     if not waiting:
-        return [f"Every one of the {format_count(n)} leads that went to Sales in time has a verdict."]
+        return [f"Every one of the {format_count(n)} leads that went to Sales long enough ago has a verdict."]
     if waiting < SMALLEST_GROUP:
         return [f"Under {SMALLEST_GROUP} of {format_count(n)} leads that went to Sales have no verdict."]
     whole = count_figure(waiting, n).line
@@ -78,7 +76,7 @@ def describe_recycled(run: Run) -> tuple[str, ...]:
     try:
         found = find_recycled(run.table)
     except LeadsError:
-        return (_NO_ACCOUNT,)
+        return (_NO_ACCOUNT if run.table.role("account") is None else _NO_DATES,)
     n, total = len(found), len(run.table.frame)
     if n < SMALLEST_GROUP:
         several = "none" if n == 0 else f"under {SMALLEST_GROUP}"

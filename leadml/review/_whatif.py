@@ -244,6 +244,12 @@ class WhatIf:
         """Return the what-if as a frame for a notebook: a page of its own that asks nobody for anything."""
         from markupsafe import Markup
 
+        style = "width:100%;height:46rem;border:1px solid #8884"
+        frame = Markup('<iframe title="What if" style="{}" sandbox="allow-scripts" srcdoc="{}"></iframe>')
+        return frame.format(style, self.to_page())
+
+    def to_page(self) -> str:
+        """Return the what-if as a page of its own, which asks nobody for anything."""
         page = render_template(
             "leadml.review",
             "whatif_page.html",
@@ -251,9 +257,7 @@ class WhatIf:
             script=read_script(),
             hash=hash_script(),
         )
-        style = "width:100%;height:46rem;border:1px solid #8884"
-        frame = Markup('<iframe title="What if" style="{}" sandbox="allow-scripts" srcdoc="{}"></iframe>')
-        return frame.format(style, str(page))
+        return str(page)
 
     def to_payload(self) -> dict[str, Any]:
         """Return what the page needs, as plain values."""

@@ -1,12 +1,15 @@
 """The packet in a real browser: it fits, it prints, it asks nobody for anything."""
 
+import dataclasses
 import itertools
 import os
 import shutil
 
+import pandas as pd
 import pytest
 
 from leadml.review import Choice, build_what_if, write_packet
+from leadml.review._whatif import MAX_CELLS
 
 pytestmark = pytest.mark.slow
 
@@ -304,6 +307,26 @@ def test_a_script_that_is_not_ours_does_not_run(open_page):
            document.body.append(s); return window.stranger === 1 }"""
     )
     assert ran is False
+
+
+def test_the_widest_page_answers_at_once(browser, run, tmp_path):
+    what_if = build_what_if(run)
+    cells = pd.concat([what_if.cells] * (-(-MAX_CELLS // len(what_if.cells)))).head(MAX_CELLS)
+    path = tmp_path / "wide.html"
+    path.write_text(dataclasses.replace(what_if, cells=cells).to_page(), encoding="utf-8")
+    assert path.stat().st_size < 2_000_000
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    times = page.evaluate(
+        """() => [...document.querySelectorAll('#what-if input[type=range]')].flatMap(slider => [0, 1, 2].map(at => {
+          slider.value = at;
+          const begin = performance.now();
+          slider.dispatchEvent(new Event('input'));
+          return performance.now() - begin;
+        }))"""
+    )
+    page.close()
+    assert sorted(times)[len(times) // 2] < 200, "milliseconds; people notice from about 200 on"
 
 
 def test_widget_works_in_a_frame(browser, run, tmp_path):

@@ -251,12 +251,15 @@ def test_leads_that_came_back_are_followed():
 
 
 def test_without_accounts_nobody_can_follow_them(run):
-    assert plain(describe_recycled(run)).startswith("Nobody can follow the leads that come back")
+    words = "Nobody can follow leads that come back: these do not say which account they belong to."
+    assert describe_recycled(run) == (words,)
+    table = SimpleNamespace(**(vars(run.table) | {"role": {"account": pd.Series(["a"])}.get}))
+    assert "have no dates" in plain(describe_recycled(change(run, table=table)))
 
 
 def test_answers_and_waiting_leads_are_counted_quarter_by_quarter():
     assert plain(describe_followup(lead_run())) == (
-        "Every one of the 50 leads that went to Sales in time has a verdict. Half of the verdicts came within 3 (3–3) "
+        "Every one of the 50 leads that went to Sales long enough ago has a verdict. Half of the verdicts came within 3 (3–3) "
         "days, nine of ten within 3 (3–3) days, n = 50."
     )
 
