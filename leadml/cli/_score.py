@@ -135,7 +135,7 @@ def monitor(
     """Watch a definition between two reviews.
 
     Promise, calibration, shift of the leads and their handling, as one decision; weekly looks do not add
-    false alarms. Nothing is retrained. Exit code 1 on an alarm.
+    false alarms. Nothing is retrained. Exit code 1 on an alarm, 3 if damaged rows were put aside.
     """
     from leadml.experiment import record_look, watch_definition
     from leadml.monitor import write_monitor_page
