@@ -9,9 +9,12 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from leadml.models._log_odds import LogOddsClassifier
+from leadml.models._lookup import find_steps, iterate_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from leadml.models._lookup import Columns
 
 __all__ = ["EbmClassifier"]
 
@@ -130,18 +133,19 @@ class EbmClassifier(LogOddsClassifier):
         """
         X = self._check_leads(X)
         out = np.zeros(X.shape)
-        for number, columns in enumerate(self.terms_):
-            values = self._term(X, number) / len(columns)
-            for column in columns:
-                out[:, column] += values
+        for rows, block in iterate_blocks(X):
+            for number, columns in enumerate(self.terms_):
+                values = self._term(block, number) / len(columns)
+                for column in columns:
+                    out[rows, column] += values
         return out
 
-    def _term(self, X: NDArray[np.float64], number: int) -> NDArray[np.float64]:
-        bins = []
-        for column, cuts in zip(self.terms_[number], self.cuts_[number], strict=True):
-            x = X[:, column]
-            bins.append(np.where(np.isnan(x), 0, np.searchsorted(cuts, x, side="right") + 1))
-        return np.asarray(self.tables_[number][tuple(bins)])
+    def _term(self, block: Columns, number: int) -> NDArray[np.float64]:
+        steps = [
+            find_steps(block, column, cuts)
+            for column, cuts in zip(self.terms_[number], self.cuts_[number], strict=True)
+        ]
+        return np.asarray(self.tables_[number][tuple(steps)])
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Compute the log-odds of the second class.
@@ -157,6 +161,7 @@ class EbmClassifier(LogOddsClassifier):
         """
         X = self._check_leads(X)
         total = np.full(X.shape[0], self.intercept_)
-        for number in range(len(self.terms_)):
-            total += self._term(X, number)
+        for rows, block in iterate_blocks(X):
+            for number in range(len(self.terms_)):
+                total[rows] += self._term(block, number)
         return total

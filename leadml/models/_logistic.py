@@ -10,11 +10,14 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from leadml.metrics import fit_logistic
 from leadml.models._log_odds import LogOddsClassifier
+from leadml.models._lookup import find_steps, iterate_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from leadml.models._lookup import Columns
 
 __all__ = ["SplineLogisticClassifier"]
 
@@ -163,17 +166,27 @@ class SplineLogisticClassifier(LogOddsClassifier):
             The log-odds are its row sums plus ``intercept_``.
         """
         X = self._check_leads(X)
-        return np.column_stack([self._contribution(X[:, j], j) for j in range(X.shape[1])])
+        out = np.empty(X.shape)
+        for rows, columns in iterate_blocks(X):
+            for j in range(X.shape[1]):
+                out[rows, j] = self._contribution(columns, j)
+        return out
 
-    def _contribution(self, x: NDArray[np.float64], j: int) -> NDArray[np.float64]:
-        missing = np.isnan(x)
-        if self.grids_[j].size:
-            out = np.interp(np.where(missing, 0.0, x), self.grids_[j], self.values_[j])
+    def _contribution(self, columns: Columns, j: int) -> NDArray[np.float64]:
+        x, grid, values = columns[0][j], self.grids_[j], self.values_[j]
+        step = find_steps(columns, j, grid)
+        # Per step: missing, flat below, one line between each two points, flat above.
+        ends = values[[0, -1]] if values.size else np.zeros(2)
+        level = np.concatenate([[self.missing_[j]], ends[:1], values[:-1], ends[1:]])
+        if grid.size > 1:
+            start = np.concatenate([[0.0, 0.0], grid[:-1], [0.0]])
+            slope = np.concatenate([[0.0, 0.0], np.diff(values) / np.diff(grid), [0.0]])
+            out = (np.where(step == 0, 0.0, x) - start.take(step)) * slope.take(step) + level.take(step)
         else:
-            out = np.zeros(x.size)
+            out = level.take(step)
         if not np.isnan(self.spikes_[j]):
-            out = out + self.spike_values_[j] * (x == self.spikes_[j])
-        return np.where(missing, self.missing_[j], out)
+            out += self.spike_values_[j] * (x == self.spikes_[j])
+        return np.asarray(out)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Compute the log-odds of the second class.
@@ -189,8 +202,9 @@ class SplineLogisticClassifier(LogOddsClassifier):
         """
         X = self._check_leads(X)
         total = np.full(X.shape[0], self.intercept_)
-        for j in range(X.shape[1]):
-            total += self._contribution(X[:, j], j)
+        for rows, columns in iterate_blocks(X):
+            for j in range(X.shape[1]):
+                total[rows] += self._contribution(columns, j)
         return total
 
 
