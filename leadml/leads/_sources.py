@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import os
 import re
 import shutil
@@ -438,7 +437,7 @@ def _texts(column: Any) -> tuple[np.ndarray[Any, np.dtype[np.object_]], tuple[st
         values = [_iso(value) for value in column.cast(target, safe=False).to_pylist()]
         form = ISO_ZONE_FORMATS if zoned else ISO_FORMATS
     elif pa.types.is_floating(kind):
-        values = _float_texts(column.to_pylist())
+        return _float_texts(column), form
     elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         values = [None if value is None else value.decode("utf-8") for value in column.to_pylist()]
     elif pa.types.is_boolean(kind):
@@ -454,10 +453,14 @@ def _iso(value: Any) -> str | None:
     return None if value is None else value.strftime("%Y-%m-%dT%H:%M:%S.%f%z").zfill(26)
 
 
-def _float_texts(values: list[float | None]) -> list[str | None]:
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    whole = all(value.is_integer() and abs(value) < 2**53 for value in known)
-    return [
-        None if value is None or math.isnan(value) else (str(int(value)) if whole else repr(value))
-        for value in values
-    ]
+def _float_texts(column: Any) -> np.ndarray[Any, np.dtype[np.object_]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = column.cast(pa.float64())
+    numbers = pc.if_else(pc.is_nan(numbers), None, numbers)
+    known = numbers.drop_null().to_numpy()
+    if (np.isfinite(known) & (np.trunc(known) == known) & (np.abs(known) < 2**53)).all():
+        numbers = numbers.cast(pa.int64())  # so that 50.0 people are 50
+    texts: np.ndarray[Any, np.dtype[np.object_]] = numbers.cast(pa.string()).to_numpy(zero_copy_only=False)
+    return texts

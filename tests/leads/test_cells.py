@@ -175,3 +175,29 @@ def test_an_identifier_that_a_spreadsheet_rounded_is_broken():
     ids = type_column(column("text", role="id"), ["1.23E+15", "1E5X", "0012"])
     assert ids.bad == {0: "id_rounded"}
     assert not type_column(column("category"), ["1.23E+15"]).bad
+
+
+NUMBER_TEXTS = st.one_of(
+    st.floats(allow_nan=False).map(repr),
+    st.decimals(allow_nan=False, allow_infinity=False, places=3).map(str),
+    st.integers().map(str),
+    st.sampled_from(
+        ["", " 5", "-1", "-1.0", "-", "1,000", "0.10", "1.5e3", "٣", "five", "1_0", "-0.0", "\ud800"]
+    ),
+    st.text(max_size=4),
+)
+
+
+@given(
+    st.lists(NUMBER_TEXTS, max_size=30),
+    st.sampled_from([{}, {"missing": ("-1", "0.1", "x")}, {"thousands": ","}]),
+)
+def test_numbers_read_at_once_are_those_read_one_by_one(texts, more):
+    declared = column("number", **more)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leadml.leads._cells._MANY", 10**9)
+        one_by_one = type_column(declared, texts)
+        patch.setattr("leadml.leads._cells._MANY", 0)
+        at_once = type_column(declared, texts)
+    pd.testing.assert_series_equal(at_once.series, one_by_one.series)
+    assert at_once.bad == one_by_one.bad
