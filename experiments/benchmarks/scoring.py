@@ -208,9 +208,19 @@ def score_with_pyfunc(folder: Path, leads: Path, output: Path) -> int:
 def score_with_onnx(folder: Path, leads: Path, output: Path) -> int:
     import onnxruntime
     from skl2onnx import to_onnx
+    from skl2onnx.common._container import ModelComponentContainer
 
     from leadml.models import load_bundle
 
+    add_node = ModelComponentContainer.add_node
+
+    def add_whole_numbers(self, *words, **attributes):  # skl2onnx 1.20 writes booleans, onnx takes integers
+        for name, value in attributes.items():
+            if isinstance(value, list) and value and isinstance(value[0], bool | np.bool_ | np.integer):
+                attributes[name] = [int(each) for each in value]
+        return add_node(self, *words, **attributes)
+
+    ModelComponentContainer.add_node = add_whole_numbers
     model = load_bundle(folder / "boosting.leadml-bundle").models["won"]
     encoder, booster = model.pipeline["encode"], model.pipeline["model"]
     options = onnxruntime.SessionOptions()
@@ -218,6 +228,7 @@ def score_with_onnx(folder: Path, leads: Path, output: Path) -> int:
     graph = to_onnx(
         booster, np.zeros((1, len(model.features)), np.float32), options={"zipmap": False}
     ).SerializeToString()
+    ModelComponentContainer.add_node = add_node
     session = onnxruntime.InferenceSession(graph, options)
     name, n = session.get_inputs()[0].name, 0
     with pq.ParquetWriter(output, pa.schema([("lead_id", pa.string()), ("probability", pa.float32())])) as to:

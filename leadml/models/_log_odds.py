@@ -50,9 +50,7 @@ class LogOddsClassifier(ClassifierMixin, BaseEstimator):
     def _check_leads(self, X: Any) -> NDArray[np.float64]:
         """Check leads that are to be scored."""
         check_is_fitted(self)
-        checked = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=False
-        )
+        checked = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         return np.asarray(checked, dtype=np.float64)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
