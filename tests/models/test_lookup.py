@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -19,6 +19,7 @@ def look_up(cuts, x):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(data=st.data())
+@settings(deadline=None)  # a table of 65,536 keys is made for each example
 def test_the_step_is_that_of_a_search(data, dtype):
     numbers = st.floats(-1e300, 1e300) | st.integers(-5, 300).map(float) | st.floats(0.99, 1.01)
     cuts = np.unique(data.draw(arrays(np.float64, st.integers(0, 12), elements=numbers)))
