@@ -188,6 +188,7 @@ NUMBER_TEXTS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(NUMBER_TEXTS, max_size=30),
     st.sampled_from([{}, {"missing": ("-1", "0.1", "x")}, {"thousands": ","}]),
