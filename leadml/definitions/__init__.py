@@ -46,6 +46,7 @@ from leadml.definitions._definition import (
     PointScore,
     Prices,
     points_scale,
+    used_attributes,
     walk_criteria,
 )
 from leadml.definitions._diff import DefinitionDiff, diff_definitions
@@ -132,6 +133,7 @@ __all__ = [
     "parse_criterion",
     "parse_definition",
     "points_scale",
+    "used_attributes",
     "walk_criteria",
 ]
 

@@ -28,8 +28,10 @@ __all__ = [
     "PointScore",
     "Prices",
     "Value",
+    "every_criterion",
     "points_scale",
     "said",
+    "used_attributes",
     "walk_criteria",
 ]
 
@@ -350,6 +352,36 @@ def walk_criteria(group: Group) -> Iterator[Criterion]:
             yield member
         else:
             yield from walk_criteria(member)
+
+
+def every_criterion(definition: Definition) -> Iterator[Criterion]:
+    """Yield the criteria of points, classes and prices."""
+    for score in definition.points:
+        for rule in score.rules:
+            yield rule.when
+    yield from definition.criteria()
+    for criterion, _ in definition.prices.won_by:
+        yield criterion
+
+
+def used_attributes(definition: Definition) -> set[str]:
+    """Return the attributes on which a class, a points score or a price depends.
+
+    Parameters
+    ----------
+    definition : Definition
+
+    Returns
+    -------
+    set of str
+        Names as declared, and of the points scores; an age brings the date it is counted from.
+    """
+    names = {criterion.attribute for criterion in every_criterion(definition) if criterion.attribute}
+    names |= {rule.age for score in definition.points for rule in score.rules if rule.age}
+    for attribute in definition.attributes:
+        if attribute.name in names:
+            names |= {name for name in (attribute.age_of, attribute.anchor) if name}
+    return names
 
 
 def said(criterion: Criterion) -> tuple[object, ...]:

@@ -8,7 +8,15 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from leadml._yaml import parse_yaml, suggest
-from leadml.definitions._definition import DIMENSIONS, Criterion, Definition, Group, walk_criteria
+from leadml.definitions._definition import (
+    DIMENSIONS,
+    Criterion,
+    Definition,
+    Group,
+    every_criterion,
+    used_attributes,
+    walk_criteria,
+)
 from leadml.definitions._diagram import FALSE, TRUE, Formula, conjunction, negation
 from leadml.definitions._grammar import cut_text, format_criterion, format_value, suggest_near
 from leadml.definitions._prose import SUBJECTIVE, mark_subjective, suggest_objective
@@ -178,32 +186,12 @@ def _key_lines(definition: Definition) -> dict[str, int]:
     return {key.text: key.line for key, _ in top.items}
 
 
-def _all_criteria(definition: Definition) -> Iterator[Criterion]:
-    """Yield the criteria of points, classes and prices."""
-    for score in definition.points:
-        for rule in score.rules:
-            yield rule.when
-    yield from definition.criteria()
-    for criterion, _ in definition.prices.won_by:
-        yield criterion
-
-
-def _used_names(definition: Definition) -> set[str]:
-    """Return the attributes on which anything depends, the bases of ages included."""
-    names = {criterion.attribute for criterion in _all_criteria(definition) if criterion.attribute}
-    names |= {rule.age for score in definition.points for rule in score.rules if rule.age}
-    for attribute in definition.attributes:
-        if attribute.name in names:
-            names |= {name for name in (attribute.age_of, attribute.anchor) if name}
-    return names
-
-
 # -- words -------------------------------------------------------------------------------------------------
 
 
 def _lint_words(linter: _Linter) -> None:
     attributes = linter.definition.typed_attributes()
-    for criterion in _all_criteria(linter.definition):
+    for criterion in every_criterion(linter.definition):
         if criterion.fault is not None:
             codes = {"unknown_attribute": "LD102", "unknown_level": "LD103"}
             code = codes.get(criterion.fault.kind, "LD104")
@@ -249,7 +237,7 @@ def _add_prose(linter: _Linter, criterion: Criterion) -> None:
 
 
 def _lint_attributes(linter: _Linter) -> None:
-    used = _used_names(linter.definition)
+    used = used_attributes(linter.definition)
     for attribute in linter.definition.attributes:
         place: dict[str, Any] = {"line": attribute.line, "criterion": attribute.name}
         name = attribute.name
@@ -283,7 +271,7 @@ def _lint_attributes(linter: _Linter) -> None:
 def _lint_values(linter: _Linter) -> None:
     attributes = linter.definition.typed_attributes()
     strange = {item.criterion for item in linter.findings if item.code == "LD103"}
-    for criterion in _all_criteria(linter.definition):
+    for criterion in every_criterion(linter.definition):
         if not criterion.measurable or criterion.address in strange:
             continue
         attribute = attributes[criterion.attribute or ""]
@@ -552,7 +540,7 @@ def _lint_moments(linter: _Linter) -> None:
                 f"`{cut_text(criterion.text)}`: {late[0]!r} is known only after the handoff.",
                 "Use something that Marketing knows before, or correct `known_at`.",
             )
-    used = _used_names(definition)
+    used = used_attributes(definition)
     silent = [
         item
         for item in definition.attributes
@@ -590,7 +578,9 @@ def _lint_missing(linter: _Linter) -> None:
             "Ask for at least one value, for example with `is known`.",
             line=lead_class.line,
             criterion=name,
-            lead={item.name: None for item in definition.attributes if item.name in _used_names(definition)},
+            lead={
+                item.name: None for item in definition.attributes if item.name in used_attributes(definition)
+            },
         )
     for lead_class in definition.classes:
         if lead_class.rule is not None and definition.handed_over(lead_class.name):
@@ -669,7 +659,7 @@ def _lint_owners(linter: _Linter, as_of: date) -> None:
 
 
 def _lint_dimensions(linter: _Linter) -> None:
-    used = _used_names(linter.definition)
+    used = used_attributes(linter.definition)
     covered = set()
     for attribute in linter.definition.attributes:
         if attribute.dimension is None:
@@ -696,7 +686,7 @@ def _lint_dimensions(linter: _Linter) -> None:
 
 
 def _lint_contract(linter: _Linter, columns: Mapping[str, str]) -> None:
-    used = _used_names(linter.definition)
+    used = used_attributes(linter.definition)
     for attribute in linter.definition.attributes:
         if attribute.name not in used or attribute.age_of is not None:
             continue

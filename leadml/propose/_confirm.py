@@ -20,6 +20,7 @@ from leadml.propose._guard import (
     check_segments,
 )
 from leadml.propose._judge import NOTHING_KNOWN, YES, Moved, Range, judge_moved, range_of_labels
+from leadml.propose._moment import check_moment
 from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking
 from leadml.propose._result import JudgedChange
 from leadml.propose._review import count_confirmed, count_recent
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     Places = NDArray[np.intp]
 
 __all__ = [
+    "add_moment",
     "compare_handoff",
     "complete_change",
     "confirm_candidates",
@@ -96,6 +98,9 @@ def confirm_candidates(
     for change, p_adjusted in zip(judged, adjusted, strict=True):
         weighed = replace(change, p_adjusted=float(p_adjusted))
         refusal = say_refusal(review, confirmed, weighed)
+        if not refusal:
+            weighed = add_moment(review, weighed)
+            refusal = say_refusal(review, confirmed, weighed)
         status: Literal["proposed", "also passed", "not shown"] = "not shown"
         if not refusal:
             passed = any(other.status == "proposed" for other in tested)
@@ -103,6 +108,18 @@ def confirm_candidates(
         weighed = replace(weighed, status=status, reason=refusal or _passed(change, status))
         tested.append(complete_change(review, confirmed, weighed) if status == "proposed" else weighed)
     return tuple(tested)
+
+
+def add_moment(review: Review, change: JudgedChange) -> JudgedChange:
+    """Add the guardrail that a change rests on what is known at the handoff, where that is in doubt.
+
+    It reads the whole audit, so it is asked last: only of a change that would be proposed.
+    """
+    revised = revise(review.definition, change.changes)
+    if revised is None:
+        return change
+    moment = check_moment(review, (review.definition, revised), *compare_handoff(review, revised))
+    return change if moment is None else replace(change, guardrails=(*change.guardrails, moment))
 
 
 def complete_change(review: Review, confirmed: Confirmation, change: JudgedChange) -> JudgedChange:

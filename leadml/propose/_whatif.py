@@ -12,7 +12,7 @@ import numpy as np
 from leadml._render import render_card
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
-from leadml.propose._confirm import compare_handoff, complete_change, judge_change, say_refusal
+from leadml.propose._confirm import add_moment, compare_handoff, complete_change, judge_change, say_refusal
 from leadml.propose._dials import say_points
 from leadml.propose._review import count_confirmed, open_review, read_confirmation
 from leadml.propose._rules import say_group
@@ -279,6 +279,9 @@ def judge_what_if(
         lost[review.windows.confirm[lost]],
     )
     refusal = say_refusal(review, confirmed, judged)
+    if not refusal:
+        judged = add_moment(review, judged)
+        refusal = say_refusal(review, confirmed, judged)
     answer: Literal["supported", "not supported", "cannot be said"] = (
         "not supported" if refusal else "supported"
     )

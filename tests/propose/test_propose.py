@@ -319,7 +319,10 @@ def test_missing_values_are_a_level_of_their_own(worlds):
     frame = worlds.draw_attributes(4000, rng)
     frame["months"] = frame["months"].astype("Int64").mask(rng.random(4000) < 0.3)
     rate = np.where(frame.months.fillna(99) <= 6, 0.25, 0.02)
-    result = worlds.make_world(frame, rate, rng).propose()
+    asked_for = worlds.DEFINITION.replace(
+        "months: {type: integer,", "months: {type: integer, known_at: capture,"
+    )
+    result = worlds.make_world(frame, rate, rng, definition=asked_for).propose()
     assert "months <= 6" in result.proposals[0].proposed
 
 
