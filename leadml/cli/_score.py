@@ -153,7 +153,7 @@ def monitor(
     )
     if output is not None:
         write_monitor_page(report, output)
-    tracked = None if track is None else record_look(report, folder=track)
+    tracked = None if track is None else record_look(report, folder=track, definition=definition)
     if tracked is not None and (tracked.waiting or tracked.refused or tracked.lost):
         print(tracked, file=sys.stderr)
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from leadml._render import format_count, format_rate, format_rate_range
 from leadml.definitions import load_definition
 from leadml.errors import LeadsError
 from leadml.leads import compute_targets, load_contract, read_leads
@@ -14,6 +15,7 @@ from leadml.tracking import (
     Artifact,
     close_tracking,
     data_items,
+    definition_items,
     metric_items,
     open_tracking,
     params_item,
@@ -92,7 +94,13 @@ def watch_definition(
     )
 
 
-def record_look(report: MonitorReport, *, folder: Path | str, uri: str | None = None) -> TrackingReport:
+def record_look(
+    report: MonitorReport,
+    *,
+    folder: Path | str,
+    uri: str | None = None,
+    definition: Path | str | None = None,
+) -> TrackingReport:
     """Keep one look in MLflow: counts, the alarm, the page; no lead.
 
     Parameters
@@ -103,6 +111,8 @@ def record_look(report: MonitorReport, *, folder: Path | str, uri: str | None = 
         Output folder whose store is used unless the environment names another.
     uri : str, optional
         The store, as in `leadml.tracking.open_tracking`.
+    definition : path-like, optional
+        The definition that was watched; its version in the registry then shows how it does.
     """
     tracking = open_tracking(uri, experiment_name=f"leadml/{report.definition}", folder=folder)
     counts = {"n_before": report.n_before, "n_since": report.n_since, "n_newest": report.n_newest}
@@ -117,6 +127,25 @@ def record_look(report: MonitorReport, *, folder: Path | str, uri: str | None = 
         Artifact(name="monitor.html", content=build_monitor_page(report)),
         Artifact(name="monitor.json", content=json.dumps(report.to_dict(), indent=2, ensure_ascii=False)),
     ]
+    if definition is not None:
+        items += definition_items(load_definition(definition), alias=None, tags=_since(report))
     with tracked_run(tracking, items, name=f"look {report.look}", kind="monitor"):
         pass
     return close_tracking(tracking)
+
+
+def _since(report: MonitorReport) -> dict[str, str]:
+    """Say in the tags of a version how it has done since it came into force."""
+    found = {
+        "since.as_of": str(report.as_of),
+        "since.leads": format_count(report.n_since),
+        "since.alarms": ", ".join(signal.name for signal in report.alarms) or "none",
+    }
+    for row in report.promises.to_dict("records"):
+        ci_range = format_rate_range(row["ci_low"], row["ci_high"])
+        found[f"since.{row['target']}"] = (
+            f"{format_rate(row['rate'])} ({ci_range}, n = {format_count(row['n'])}): {row['verdict']}"
+            if row["n"]
+            else "not known yet"
+        )
+    return {name: value.replace("\N{NO-BREAK SPACE}", " ") for name, value in found.items()}

@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadml._files import read_bytes, write_text
-from leadml.definitions import load_definition
+from leadml.definitions import load_definition, parse_definition
 from leadml.errors import LeadsError
 from leadml.experiment._run import analyse_experiment
 from leadml.leads import write_quarantine
 from leadml.models import TrainedModel, write_bundle
 from leadml.monitor import make_promise
-from leadml.review import build_packet, history_file, load_history, write_dossiers
+from leadml.review import (
+    build_packet,
+    history_file,
+    load_dossier,
+    load_history,
+    summarise_run,
+    write_dossiers,
+)
 from leadml.scoring import score_leads
 from leadml.tracking import (
-    Alias,
     Artifact,
     challenger_items,
     close_tracking,
@@ -28,6 +34,7 @@ from leadml.tracking import (
     find_git_commit,
     log_items,
     model_items,
+    note_items,
     open_tracking,
     packet_items,
     params_item,
@@ -35,6 +42,7 @@ from leadml.tracking import (
     registration_items,
     score_items,
     scorer_items,
+    sign_off_items,
     tag_items,
     tracked_run,
     version_items,
@@ -42,13 +50,14 @@ from leadml.tracking import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from leadml.definitions import Definition
     from leadml.experiment._file import Experiment
     from leadml.experiment._result import ExperimentResult
     from leadml.experiment._run import Progress
     from leadml.propose import Registration
-    from leadml.review import History, SignOff
+    from leadml.review import Dossier, History, SignOff
     from leadml.tracking import Item, Tracking, TrackingReport
 
 __all__ = ["record_sign_off", "run_experiment", "write_models", "write_proposals"]
@@ -89,10 +98,11 @@ def run_experiment(
         If a result cannot be written.
     """
     folder = Path(output)
-    tracking = open_tracking(experiment_name=_experiment_name(experiment), folder=folder)
+    definition = load_definition(experiment.definition)
+    tracking = open_tracking(experiment_name=_experiment_name(definition.name), folder=folder)
     try:
         with tracked_run(
-            tracking, _first_items(experiment), name=_run_name(experiment), kind="experiment"
+            tracking, _first_items(experiment), name=_run_name(experiment, definition), kind="experiment"
         ) as run:
             result = _run(experiment, folder, tracking=tracking, run=run, progress=progress)
     finally:
@@ -114,7 +124,7 @@ def _run(
     if progress is not None:
         progress("writing the packet, the bundle and the scores", 1, 1)
     files = _write_results(result, folder)
-    _track(result, tracking=tracking, run=run, packet=files["packet"], bundle=files["bundle"])
+    _track(result, tracking=tracking, run=run, files=files)
     if "scores" in files:
         with tracked_run(
             tracking, score_items(_score(result, files)), name="scores", kind="score", parent=run
@@ -165,19 +175,26 @@ def record_sign_off(signed: SignOff, *, folder: Path | str, uri: str | None = No
     -------
     TrackingReport
     """
-    tracking = open_tracking(uri, experiment_name=f"leadml/{_file_name(signed.name)}", folder=folder)
+    tracking = open_tracking(uri, experiment_name=_experiment_name(signed.name), folder=folder)
     tags = signed.to_tags()
     items: list[Item] = list(tag_items({"status": signed.status, "version": signed.version, **tags}))
     if signed.definition is not None:
-        adopted = load_definition(signed.definition)
-        items += definition_items(adopted, alias=None)
-        facts = tuple(sorted(tags.items()))
-        items.append(
-            Alias(name=adopted.name, sha256=adopted.sha256, alias="champion", previous="previous", tags=facts)
-        )
+        items += sign_off_items(load_definition(signed.definition), tags=tags, sentences=_decisions(signed))
     with tracked_run(tracking, items, name=f"{signed.status} {signed.version}", kind="review"):
         pass
     return close_tracking(tracking)
+
+
+def _decisions(signed: SignOff) -> list[str]:
+    if signed.status == "rolled back":
+        return ["put back in force by a roll-back"]
+    sentences = dict.fromkeys(entry.sentence for entry in signed.signatures if entry.sentence)
+    decisions = [
+        f"{entry.side}: {entry.by} decided to {entry.decision} on {entry.at[:10]}"
+        + (f" ({entry.because})" if entry.because else "")
+        for entry in signed.signatures
+    ]
+    return [*sentences, *decisions]
 
 
 def write_models(result: ExperimentResult, path: Path | str) -> str:
@@ -246,7 +263,7 @@ def _write_artifacts(items: Iterable[Item], folder: Path) -> dict[str, Path]:
     return files
 
 
-def _track(result: ExperimentResult, *, tracking: Tracking, run: str, packet: Path, bundle: Path) -> None:
+def _track(result: ExperimentResult, *, tracking: Tracking, run: str, files: Mapping[str, Path]) -> None:
     table, proposals = result.table, result.proposals
     log_items(tracking, data_items(table.manifest, as_of=table.as_of), run=run)
     for target, model in result.models.items():
@@ -264,17 +281,33 @@ def _track(result: ExperimentResult, *, tracking: Tracking, run: str, packet: Pa
         log_items(tracking, comparison_items(result.comparison), run=run)
     if proposals is not None:
         said = list(proposal_items(proposals.to_dict()))
-        for proposal in proposals.proposals[:1]:
-            if proposal.revised is not None:
-                said += challenger_items(proposal.revised, written=result.definition)
+        if "proposal-1" in files:
+            said += _challenger(result, load_dossier(files["proposal-1"]))
         with tracked_run(tracking, said, name="proposal", kind="proposal", parent=run):
             pass
-    log_items(tracking, packet_items(packet.read_text("utf-8")), run=run)
+    page = files["packet"].read_text("utf-8")
+    log_items(tracking, (*packet_items(page), *note_items(_headline(files), summarise_run(result))), run=run)
     scorer = scorer_items(
-        read_bytes(bundle, what="bundle"), definition=result.definition, contract=table.contract
+        read_bytes(files["bundle"], what="bundle"), definition=result.definition, contract=table.contract
     )
     with tracked_run(tracking, scorer, name="scorer", kind="model", parent=run):
         pass
+
+
+def _headline(files: Mapping[str, Path]) -> str:
+    if "proposal-1" not in files:
+        return "No change is proposed: keep the definition as it is written."
+    return f"Proposed: {load_dossier(files['proposal-1']).sentence}."
+
+
+def _challenger(result: ExperimentResult, dossier: Dossier) -> tuple[Item, ...]:
+    """Return the first proposal as the challenger, under the digest that both sides sign."""
+    changed = parse_definition(
+        dossier.proposed_text, source=f"{dossier.name}-{dossier.proposed_version}.yaml"
+    )
+    return challenger_items(
+        changed, written=result.definition, sentence=dossier.sentence, subject=dossier.subject
+    )
 
 
 def _score(result: ExperimentResult, files: dict[str, Path]) -> dict[str, object]:
@@ -312,12 +345,14 @@ def _first_items(experiment: Experiment) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def _experiment_name(experiment: Experiment) -> str:
-    return f"leadml/{_file_name(experiment.definition.stem)}"
+def _experiment_name(name: str) -> str:
+    """Return the one MLflow experiment in which runs, sign-offs and looks of a definition lie."""
+    return f"leadml/{_file_name(name)}"
 
 
-def _run_name(experiment: Experiment) -> str:
-    return _file_name(Path(experiment.source).stem) or "experiment"
+def _run_name(experiment: Experiment, definition: Definition) -> str:
+    stem = _file_name(Path(experiment.source).stem) or "experiment"
+    return f"{definition.name} {definition.version}, {stem}"
 
 
 def _file_name(text: str) -> str:

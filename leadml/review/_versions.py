@@ -41,7 +41,7 @@ class Version:
     sentence : str
         The signed change in words.
     subject : str
-        Digest of what was signed; the MLflow run that proposed it has it as the tag ``proposal.<n>``.
+        Digest of what was signed; the MLflow run that proposed it has it as the tag ``proposal.subject``.
     because : str
         Why it was rolled back to.
     signatures : tuple of Entry

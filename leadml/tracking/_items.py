@@ -115,7 +115,9 @@ class RegisteredDefinition:
     keep_alias : bool
         True leaves an alias where it already is. The champion moves by sign-off, never by a run.
     tags : tuple of (name, value)
-        Further facts about the version.
+        Further facts about the version, set whether it is new or not.
+    description : str
+        What the version is, as Markdown, shown in the MLflow UI; kept where the version has one.
     """
 
     name: str
@@ -126,6 +128,7 @@ class RegisteredDefinition:
     alias: str | None = None
     keep_alias: bool = False
     tags: tuple[tuple[str, str], ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +159,9 @@ class RegisteredScorer:
     keep_alias : bool
         True leaves an alias where it already is.
     tags : tuple of (name, value)
-        Further facts about the version.
+        Further facts about the version, set whether it is new or not.
+    description : str
+        What the version is, as Markdown, shown in the MLflow UI; kept where the version has one.
     """
 
     name: str
@@ -169,6 +174,7 @@ class RegisteredScorer:
     alias: str | None = None
     keep_alias: bool = False
     tags: tuple[tuple[str, str], ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,15 +191,21 @@ class Alias:
         Alias to move.
     previous : str or None
         Alias given to the version that held `alias` before (for roll-back).
+    dropped : str or None
+        Alias that this version loses, since it is what it stood for (the challenger that won).
     tags : tuple of (name, value)
         Facts set on the version, such as who signed.
+    description : str
+        Replaces what the version is described as (Markdown); empty leaves it.
     """
 
     name: str
     sha256: str
     alias: str
     previous: str | None = None
+    dropped: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    description: str = ""
 
 
 Item = Params | Metric | Tag | Artifact | RegisteredDefinition | RegisteredScorer | Alias

@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from leadml.tracking._items import (
+    Alias,
     Artifact,
     Item,
     RegisteredDefinition,
@@ -38,14 +39,17 @@ __all__ = [
     "data_items",
     "definition_items",
     "model_items",
+    "note_items",
     "packet_items",
     "proposal_items",
     "registration_items",
     "score_items",
     "scorer_items",
+    "sign_off_items",
     "version_items",
 ]
 
+_NOTE_CHARACTERS = 4_800
 PACKAGES = ("leadml", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "skops", "shap", "mlflow")
 _COLUMN_TYPES = {"number": "number", "integer": "number", "boolean": "boolean", "date": "date"}
 _PROPOSAL_METRICS = ("n_changed", "gained_per_month", "lost_per_month", "value_low", "value", "value_high")
@@ -137,7 +141,11 @@ def data_items(manifest: _Manifest, *, as_of: date | None = None) -> tuple[Item,
 
 
 def definition_items(
-    definition: Definition, *, alias: str | None = "champion", registered_name: str | None = None
+    definition: Definition,
+    *,
+    alias: str | None = "champion",
+    registered_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> tuple[Item, ...]:
     """Return a definition: its file, its digest and its entry in the model registry.
 
@@ -149,16 +157,30 @@ def definition_items(
         Alias for this version, if no version has it yet. A run never moves it; signing does.
     registered_name : str, optional
         Name in the registry; default: the definition's own.
+    tags : mapping, optional
+        Further facts about the version, such as how it did since.
     """
     return (
         *_facts(definition),
         Artifact(name="definition.yaml", content=definition.text),
-        _registered(definition, registered_name, alias=alias, keep_alias=True, tags=()),
+        _registered(
+            definition,
+            registered_name,
+            alias=alias,
+            keep_alias=True,
+            tags=tuple((tags or {}).items()),
+            description=_headline(definition),
+        ),
     )
 
 
 def challenger_items(
-    changed: Definition, *, written: Definition, registered_name: str | None = None
+    changed: Definition,
+    *,
+    written: Definition,
+    sentence: str = "",
+    subject: str = "",
+    registered_name: str | None = None,
 ) -> tuple[Item, ...]:
     """Return a proposed definition: its file, the difference to the written one, and its registry entry.
 
@@ -168,6 +190,10 @@ def challenger_items(
         The proposed version.
     written : Definition
         The version it would replace.
+    sentence : str, default ""
+        The change in words.
+    subject : str, default ""
+        Digest of what both sides sign; the definition's history names it too.
     registered_name : str, optional
         Name in the registry; default: the definition's own.
     """
@@ -177,8 +203,10 @@ def challenger_items(
         fromfile=f"{written.name} {written.version}",
         tofile=f"{changed.name} {changed.version} (proposed)",
     )
+    signed = {"proposal.subject": subject} if subject else {}
     return (
         *_facts(changed),
+        *tag_items(signed),
         *tag_items({"replaces.version": written.version, "replaces.sha256": written.sha256}),
         Artifact(name="definition.yaml", content=changed.text),
         Artifact(name="definition.diff.txt", content="".join(difference)),
@@ -187,7 +215,8 @@ def challenger_items(
             registered_name or written.name,
             alias="challenger",
             keep_alias=False,
-            tags=(("replaces.sha256", written.sha256),),
+            tags=(("replaces.sha256", written.sha256), *signed.items()),
+            description=f"{_headline(changed)}\n- proposed instead of {written.version}: {_md(sentence)}",
         ),
     )
 
@@ -309,6 +338,49 @@ def packet_items(page: str) -> tuple[Item, ...]:
     return (Artifact(name="packet.html", content=page),)
 
 
+def note_items(headline: str, summary: str) -> tuple[Item, ...]:
+    """Return a run's summary as its description in the MLflow UI: the answer, then all of it as printed."""
+    text = summary.replace("```", "'")
+    if len(text) > _NOTE_CHARACTERS:
+        text = text[:_NOTE_CHARACTERS].rsplit("\n", 1)[0] + "\n…"
+    head = f"{_md(headline)}\n\nThe page for the review is the artifact `packet.html`."
+    return tag_items({"mlflow.note.content": f"{head}\n\n```text\n{text}\n```"})
+
+
+def sign_off_items(
+    definition: Definition,
+    *,
+    tags: Mapping[str, str],
+    sentences: Sequence[str],
+    registered_name: str | None = None,
+) -> tuple[Item, ...]:
+    """Return a definition that has come into force: registered, ``champion``, with who signed.
+
+    Parameters
+    ----------
+    definition : Definition
+        The version in force now.
+    tags : mapping
+        Signatures as tags.
+    sentences : sequence of str
+        What was decided by whom, for the version's description.
+    registered_name : str, optional
+        Name in the registry; default: the definition's own.
+    """
+    return (
+        *definition_items(definition, alias=None, registered_name=registered_name),
+        Alias(
+            name=_safe_name(registered_name or definition.name),
+            sha256=definition.sha256,
+            alias="champion",
+            previous="previous",
+            dropped="challenger",
+            tags=tuple(sorted(tags.items())),
+            description="\n".join([_headline(definition), *(f"- {_md(line)}" for line in sentences)]),
+        ),
+    )
+
+
 def score_items(manifest: Mapping[str, Any]) -> tuple[Item, ...]:
     """Return the manifest of a scoring job (`ScoreManifest.to_dict()`): counts and digests only."""
     texts = {name: value for name, value in manifest.items() if isinstance(value, str)}
@@ -333,6 +405,7 @@ def _registered(
     alias: str | None,
     keep_alias: bool,
     tags: tuple[tuple[str, str], ...],
+    description: str,
 ) -> RegisteredDefinition:
     return RegisteredDefinition(
         name=_safe_name(name or definition.name),
@@ -345,7 +418,12 @@ def _registered(
         alias=alias,
         keep_alias=keep_alias,
         tags=(("definition.sha256", definition.sha256), *tags),
+        description=description,
     )
+
+
+def _headline(definition: Definition) -> str:
+    return f"{definition.version}: {_md(definition.meaning)}\n"
 
 
 def _safe_name(text: str) -> str:
@@ -377,7 +455,11 @@ def _markdown(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = "" if value is None else str(value)
+    return _md("" if value is None else str(value))
+
+
+def _md(text: str) -> str:
+    """Return text that Markdown shows as it is."""
     return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", " ".join(text.split()))
 
 

@@ -49,6 +49,15 @@ QUIET = {
     "MLFLOW_LOG_UV_FILES": "false",
 }
 RegisteredModel = RegisteredDefinition | RegisteredScorer
+_ABOUT = {
+    "definition": (
+        "A lead definition: which leads Marketing hands to Sales. One version here is one version of the "
+        "written file. **champion** is in force, **challenger** is proposed, **previous** is what "
+        "`leadml rollback` returns to. The history file beside the definition is the authority; this is its "
+        "mirror."
+    ),
+    "scorer": "A lead definition with its models: leads in; class, probabilities and reasons out.",
+}
 
 __all__ = ["Drained", "Store", "disable_autologging", "drain_spool", "main"]
 
@@ -348,13 +357,17 @@ class Store:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            model = self.client.create_registered_model(item.name, tags={"leadml": _kind(item)})
+            model = self.client.create_registered_model(
+                item.name, tags={"leadml": _kind(item)}, description=_ABOUT[_kind(item)]
+            )
         version = self._once(
             {"what": "version", "name": item.name, "key": item.sha256},
             find=lambda: self._find_versions(item.name, item.sha256),
             create=lambda: self._create_version(run, item),
             drop=lambda kept: self._drop_versions(item.name, item.sha256, kept=kept),
         )
+        for name, value in item.tags:
+            self.client.set_model_version_tag(item.name, version, name, value)
         if item.alias is not None and not (item.keep_alias and item.alias in model.aliases):
             self.client.set_registered_model_alias(item.name, item.alias, version)
 
@@ -369,10 +382,9 @@ class Store:
             save_model(item, Path(folder, "model"))
             self.client.log_artifacts(run, str(Path(folder, "model")), artifact_path=_kind(item))
         source = f"{self.client.get_run(run).info.artifact_uri}/{_kind(item)}"
-        tags = {VERSION_KEY: item.sha256, "definition.version": item.version, **dict(item.tags)}
-        made = self.client.create_model_version(
-            item.name, source, run_id=run, tags=tags, description=f"{item.name} {item.version}"
-        )
+        tags = {VERSION_KEY: item.sha256, "definition.version": item.version}
+        words = item.description or f"{item.name} {item.version}"
+        made = self.client.create_model_version(item.name, source, run_id=run, tags=tags, description=words)
         return str(made.version)
 
     def _drop_versions(self, name: str, sha256: str, *, kept: str) -> None:
@@ -384,9 +396,14 @@ class Store:
         versions = self._find_versions(item.name, item.sha256)
         if not versions:
             raise ValueError(f"registered model {item.name!r}: no version has this text.")
-        before = self.client.get_registered_model(item.name).aliases.get(item.alias)
+        aliases = self.client.get_registered_model(item.name).aliases
+        before = aliases.get(item.alias)
+        if item.dropped is not None and str(aliases.get(item.dropped)) == versions[0]:
+            self.client.delete_registered_model_alias(item.name, item.dropped)
         for name, value in item.tags:
             self.client.set_model_version_tag(item.name, versions[0], name, value)
+        if item.description:
+            self.client.update_model_version(item.name, versions[0], description=item.description)
         if before is not None and str(before) == versions[0]:
             return
         if before is not None and item.previous is not None:

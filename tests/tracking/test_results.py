@@ -11,6 +11,7 @@ import pytest
 
 from leadml.definitions import parse_definition
 from leadml.tracking import (
+    Alias,
     Artifact,
     Metric,
     Params,
@@ -21,10 +22,12 @@ from leadml.tracking import (
     data_items,
     definition_items,
     model_items,
+    note_items,
     packet_items,
     proposal_items,
     registration_items,
     score_items,
+    sign_off_items,
     version_items,
 )
 
@@ -79,6 +82,34 @@ def test_a_challenger_shows_what_changes_and_what_it_replaces(written):
     (registered,) = of_kind(items, RegisteredDefinition)
     assert (registered.alias, registered.keep_alias) == ("challenger", False)
     assert registered.tags == (("definition.sha256", changed.sha256), ("replaces.sha256", written.sha256))
+
+
+def test_a_challenger_is_found_by_what_both_sides_sign(written):
+    changed = parse_definition(TEXT.replace(">= 50", ">= 20").replace("2026.3", "2026.4"))
+    items = challenger_items(changed, written=written, sentence="20 | not *50*", subject="ab" * 32)
+    assert Tag(name="proposal.subject", value="ab" * 32) in items
+    (registered,) = of_kind(items, RegisteredDefinition)
+    assert ("proposal.subject", "ab" * 32) in registered.tags
+    assert registered.description.endswith("proposed instead of 2026.3: 20 \\| not \\*50\\*")
+
+
+def test_a_signed_definition_says_who_signed_and_is_no_challenger_any_more(written):
+    items = sign_off_items(written, tags={"signoff.sales.by": "VP"}, sentences=["sales: VP accepted"])
+    (alias,) = of_kind(items, Alias)
+    assert (alias.alias, alias.previous, alias.dropped) == ("champion", "previous", "challenger")
+    assert alias.tags == (("signoff.sales.by", "VP"),)
+    assert alias.description.splitlines()[-1] == "- sales: VP accepted"
+    (registered,) = of_kind(items, RegisteredDefinition)
+    assert registered.alias is None
+
+
+def test_a_note_is_short_enough_for_a_tag_and_cannot_leave_its_box():
+    (tag,) = note_items("No change *is* proposed.", "```\n" + "figures\n" * 2_000)
+    assert tag.name == "mlflow.note.content"
+    assert len(tag.value) <= 5_000
+    assert tag.value.startswith("No change \\*is\\* proposed.")
+    assert tag.value.count("```") == 2
+    assert tag.value.endswith("…\n```")
 
 
 def test_the_registered_name_can_be_given_and_is_made_safe(written):

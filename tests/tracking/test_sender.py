@@ -161,16 +161,31 @@ def test_signing_moves_the_champion_and_keeps_the_previous_one(writer):
             sha256="cd" * 32,
             alias="champion",
             previous="previous",
+            dropped="challenger",
             tags=(("signoff.sales", "VP Sales"),),
+            description="2: signed",
         )
     )
     writer.send()
     client = writer.client()
+    aliases = client.get_registered_model("inbound-lead").aliases
+    assert {alias: int(version) for alias, version in aliases.items()} == {"champion": 2, "previous": 1}
     champion = client.get_model_version_by_alias("inbound-lead", "champion")
     assert champion.tags["definition.version"] == "2"
+    assert champion.description == "2: signed"
     assert champion.tags["signoff.sales"] == "VP Sales"
     previous = client.get_model_version_by_alias("inbound-lead", "previous")
     assert previous.tags["definition.version"] == "1"
+
+
+def test_a_version_keeps_its_description_and_gets_the_newest_tags(writer):
+    writer.say(definition(description="1: written", tags=(("since.leads", "10"),)))
+    writer.say(definition(description="other", tags=(("since.leads", "20"),)), run="second")
+    writer.send()
+    client = writer.client()
+    (version,) = client.search_model_versions("name = 'inbound-lead'")
+    assert (version.description, version.tags["since.leads"]) == ("1: written", "20")
+    assert "champion" in client.get_registered_model("inbound-lead").description
 
 
 def test_an_alias_for_a_text_that_was_never_registered_is_refused(writer):
