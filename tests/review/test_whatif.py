@@ -14,8 +14,9 @@ from leadml.compare import compare_definition
 from leadml.definitions import assign_classes, parse_definition
 from leadml.metrics import wilson_interval
 from leadml.review import build_packet, build_what_if
+from leadml.review._cells import join_small
 from leadml.review._figures import wilson_range
-from leadml.review._whatif import Choice, _join_small
+from leadml.review._whatif import Choice
 
 HEAD = """\
 name: d
@@ -315,7 +316,7 @@ def test_joining_never_crosses_a_block_and_loses_only_small_blocks(rows):
     cells = pd.DataFrame({"b0": range(len(rows)), "n": counts})
     for name in ("accepted_known", "accepted", "won_known", "won", "worth"):
         cells[name] = 0
-    joined, left_out = _join_small(cells, block, ["b0"])
+    joined, left_out = join_small(cells, block, ["b0"])
     assert joined["n"].sum() + left_out == sum(counts)
     assert (joined["n"] >= 5).all()
     for value in (0, 1):
