@@ -130,7 +130,7 @@ def search_edits(
     """
     jobs = tuple(_find_jobs(board, max_changes))
     found = _Found(board=board, cells=cells)
-    answers = _count(board, jobs, rows, cells) if count is None else count(jobs)
+    answers = _count(board, jobs, rows, cells) if count is None or not jobs else count(jobs)
     for done, (job, answer) in enumerate(zip(jobs, answers, strict=True)):
         if progress is not None:
             progress("counting the evidence", done, len(jobs))

@@ -172,3 +172,14 @@ def test_the_same_proposal_byte_for_byte(worlds):
         answers.add(json.dumps([result.to_dict(), records[0].to_dict()]))
     assert len(answers) == 1
     assert "months <= 6" in answers.pop()
+
+
+@pytest.mark.parametrize("handoff", ["[]", "[hot, cold]"])
+def test_nothing_is_asked_of_an_engine_where_no_class_decides(worlds, handoff):
+    rng = np.random.default_rng(0)
+    frame = worlds.draw_attributes(300, rng)
+    definition = worlds.DEFINITION.replace("handoff: [hot]", f"handoff: {handoff}")
+    world = worlds.make_world(frame, np.full(300, 0.1), rng, definition=definition)
+    result = world.propose(count=count_in_duckdb, max_changes=3)
+    assert (result.n_searched, result.proposals) == (0, ())
+    assert len(result.kept) == 2

@@ -160,12 +160,12 @@ def test_a_wider_search_proposes_no_more_worthless_changes(worlds):
     definition = definition.replace("      - months <= 12\n", f"      - score >= 20\n{warm}")
     definition = definition.replace("handoff: [hot]", "handoff: [hot, warm]")
     proposed = looked = 0
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng(7000 + seed)
-        frame = worlds.draw_attributes(2000, rng)
-        world = worlds.make_world(frame, np.full(2000, 0.1), rng, definition=definition)
+        frame = worlds.draw_attributes(1500, rng)
+        world = worlds.make_world(frame, np.full(1500, 0.1), rng, definition=definition)
         result = world.propose(max_changes=3)
         looked = max(looked, result.n_searched)
         proposed += bool(result.proposals)
     assert looked > 5_000
-    assert proposed <= 3
+    assert proposed <= 2
