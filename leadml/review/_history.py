@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from leadml._files import read_bytes, write_text
+from leadml._files import compute_sha256, read_bytes, write_text
 from leadml.errors import InputMissingError
 from leadml.review._dossier import SignatureError, compute_digest
 
@@ -234,6 +234,11 @@ def verify_signatures(history: Path | str) -> Verification:
             findings.append(f"{file}: this signed version is missing. Restore it from git.")
         elif hashlib.sha256(read_bytes(file, what="definition")).hexdigest() != entry.definition_sha256:
             findings.append(f"{file}: altered since both sides signed it. Restore it from git.")
+        if not _lies_in(path.parent, entry.replaces_sha256):
+            findings.append(
+                f"{path.parent}: {entry.replaces}, which {entry.version} replaced, is missing or altered, so "
+                "nobody can go back to it. Restore it from git."
+            )
         signed = found.signatures(entry.subject)
         if any(line.decision != "accept" for line in signed.values()) or len(signed) < 2:
             findings.append(f"{path}: {entry.version} was adopted without both sides' signatures.")
@@ -243,6 +248,10 @@ def verify_signatures(history: Path | str) -> Verification:
         n_entries=len(found.entries),
         findings=tuple(findings),
     )
+
+
+def _lies_in(folder: Path, sha256: str) -> bool:
+    return any(compute_sha256(file) == sha256 for file in sorted(folder.glob("*.y*ml")))
 
 
 def definition_file(name: str, version: str) -> str:

@@ -208,6 +208,16 @@ def test_an_altered_version_no_longer_verifies(desk):
     assert "missing" in verify_signatures(done.history).findings[0]
 
 
+def test_the_version_that_was_replaced_no_longer_verifies_once_altered(desk):
+    sign(desk)
+    sales(desk)
+    history = desk.definition.parent / HISTORY
+    assert verify_signatures(history).valid
+    desk.definition.write_text(desk.definition.read_text("utf-8") + "# more\n", encoding="utf-8")
+    (finding,) = verify_signatures(history).findings
+    assert "2026.3, which 2026.4 replaced, is missing or altered" in finding
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("key", ["by", "decision", "because", "at", "version", "previous", "sha256", "kind"])
 def test_any_altered_entry_no_longer_verifies(desk, number, key):
