@@ -18,6 +18,7 @@ import pandas as pd
 
 from leadml.definitions import apply_changes, assign_classes, parse_definition
 from leadml.leads import LeadTable, Manifest, compute_targets, parse_contract, split_periods
+from leadml.metrics import clopper_pearson
 from leadml.propose import Goal, propose_changes
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ BREAK_EVEN = COST / VALUE
 INSIDE, OUTSIDE = 0.10, 0.02
 N_QUARTERS = 5
 
-CONTRACT = parse_contract(
-    """
+_CONTRACT = """
 name: study
 tables: {leads: {path: leads.csv, format: csv}}
 columns:
@@ -45,9 +45,19 @@ columns:
   outcome: {from: leads.outcome, role: outcome, won: [won], lost: [lost], open: [open]}
   closed_on: {from: leads.closed_on, role: closed, type: date, format: "%Y-%m-%d"}
 windows: {verdict: 30 days, outcome: 90 days}
-""",
-    source="study",
-    folder=Path(),
+"""
+CONTRACT = parse_contract(_CONTRACT, source="study", folder=Path())
+
+
+def _widen(column: str) -> Any:
+    text = _CONTRACT.replace("  created_on:", f"  {column}\n  created_on:", 1)
+    return parse_contract(text, source="study", folder=Path())
+
+
+ACCOUNT_CONTRACT = _widen("account: {from: leads.account, role: account}")
+VERDICT_CONTRACT = _widen(
+    "verdict: {from: leads.verdict, role: verdict, accepted: [accepted], rejected: [rejected], "
+    "pending: [pending]}"
 )
 
 TRUTH = {"employees": 50, "months": 12, "title": "manager", "engagement": 10}
@@ -102,12 +112,15 @@ class Study:
     def propose(self, **settings: Any) -> ProposalSet:
         """Run a review."""
         settings.setdefault("register", lambda _record: None)
+        goal: Goal = settings.pop("goal", Goal())
         return propose_changes(
             self.definition,
             self.table,
             self.targets,
-            goal=Goal(),
-            split=split_periods(self.table, self.targets, target="won"),
+            goal=goal,
+            split=split_periods(
+                self.table, self.targets, target="accepted" if goal.maximise == "accepted" else "won"
+            ),
             **settings,
         )
 
@@ -162,6 +175,8 @@ def make_study(
     worked: NDArray[np.bool_] | None = None,
     lag_days: float = 30.0,
     as_of: dt.date = dt.date(2025, 7, 20),
+    accounts: bool = False,
+    verdicts: bool = False,
 ) -> Study:
     """Draw outcomes and give them as a company would record them."""
     n = len(frame)
@@ -180,12 +195,17 @@ def make_study(
     )
     table = LeadTable(
         frame=frame,
-        contract=CONTRACT,
+        contract=ACCOUNT_CONTRACT if accounts else VERDICT_CONTRACT if verdicts else CONTRACT,
         manifest=Manifest(read=n, kept=n, quarantined=0, duplicates=0),
         quarantine=pd.DataFrame(columns=["table", "line", "column", "rule", "shape"]),
         as_of=as_of,
     )
     return Study(definition=definition, table=table, targets=compute_targets(table), rate=rate)
+
+
+def upper_bound(k: int, n: int) -> str:
+    """Return the exact 95 % upper bound of a rate that was seen k times in n."""
+    return f"{float(clopper_pearson(k, n, confidence_level=0.95, alternative='less')[1]):.3f}"
 
 
 def new_parser(text: str | None) -> argparse.ArgumentParser:

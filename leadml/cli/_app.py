@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from leadml import __version__
-from leadml.cli import _definitions, _explain, _leads, _learn, _rate, _review, _run, _score
+from leadml.cli import _definitions, _explain, _explore, _leads, _learn, _rate, _review, _run, _score
 from leadml.cli._overdue import DefinitionCommand
 
 __all__ = ["app"]
@@ -42,7 +42,7 @@ def _leadml(
     """Settle with data what a lead is: hold the written definition against what Sales accepted and won."""
 
 
-for _commands in (_run, _definitions, _leads, _learn, _review, _score, _explain, _rate):
+for _commands in (_run, _definitions, _leads, _learn, _explore, _review, _score, _explain, _rate):
     _commands.add_commands(app)
 
 

@@ -22,6 +22,8 @@ from leadml.cli._output import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from leadml.experiment import Experiment, ExperimentResult, Stage
 
 __all__ = ["add_commands"]
@@ -37,6 +39,10 @@ Maximise = Annotated[
 
 Engine = Literal["local", "duckdb", "spark"]
 Extra = Literal["ebm"]
+ExploredOption = Annotated[
+    Path | None,
+    typer.Option("--explored", metavar="FILE", help="Leads picked at random (`leadml explore sample`)."),
+]
 WhatIfOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -54,11 +60,17 @@ def _experiment(definition: Path, contract: Path, **options: Any) -> Experiment:
     return Experiment(question="", definition=definition, contract=contract, **given)
 
 
-def _analyse(experiment: Experiment, until: Stage, *, engine: Engine = "local") -> ExperimentResult:
+def _analyse(
+    experiment: Experiment,
+    until: Stage,
+    *,
+    engine: Engine = "local",
+    explored: pd.DataFrame | None = None,
+) -> ExperimentResult:
     from leadml.experiment import analyse_experiment
 
     with progress_bar() as report:
-        return analyse_experiment(experiment, until=until, engine=engine, progress=report)
+        return analyse_experiment(experiment, until=until, engine=engine, explored=explored, progress=report)
 
 
 def train(
@@ -144,6 +156,7 @@ def propose(
         typer.Option("--confirm-from", metavar="DATE", help="[default: the last two matured quarters.]"),
     ] = None,
     what_if: WhatIfOption = None,
+    explored: ExploredOption = None,
     engine: Annotated[
         Engine,
         typer.Option("--engine", help="Who counts: local, duckdb (extra `sql`) or spark (extra `spark`)."),
@@ -158,7 +171,7 @@ def propose(
     Few and small, found on older leads and confirmed on newer ones; what is kept, and why.
     """
     from leadml.experiment import write_proposals
-    from leadml.propose import Goal
+    from leadml.propose import Goal, read_exploration
 
     experiment = _experiment(
         definition,
@@ -175,10 +188,11 @@ def propose(
         max_changes=max_changes,
         confirm_from=as_day(confirm_from, option="--confirm-from"),
     )
+    sample = None if explored is None else read_exploration(explored)
     if what_if:
-        _answer(experiment, what_if, json=json)
+        _answer(experiment, what_if, explored=sample, json=json)
         return
-    result = _analyse(experiment, "proposals", engine=engine)
+    result = _analyse(experiment, "proposals", engine=engine, explored=sample)
     if output is not None:
         write_proposals(result, output)
     if json:
@@ -188,11 +202,11 @@ def propose(
     finish(rows=result.table.manifest)
 
 
-def _answer(experiment: Experiment, changes: list[str], *, json: bool) -> None:
+def _answer(experiment: Experiment, changes: list[str], *, explored: pd.DataFrame | None, json: bool) -> None:
     """Judge a change that somebody brings to the table, by the standard of a proposal."""
     from leadml.experiment import ask_experiment
 
-    answer = ask_experiment(experiment, changes)
+    answer = ask_experiment(experiment, changes, explored=explored)
     if json:
         print_json(answer.to_dict())
     else:

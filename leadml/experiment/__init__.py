@@ -1,6 +1,7 @@
 """Read one experiment file and run the loop end to end."""
 
 from leadml.experiment._demo import write_demo
+from leadml.experiment._explore import audit_experiment, follow_experiment, sample_experiment
 from leadml.experiment._file import Experiment, load_experiment, parse_experiment
 from leadml.experiment._notebook import write_review_notebook
 from leadml.experiment._result import ExperimentResult
@@ -15,11 +16,14 @@ __all__ = [
     "Stage",
     "analyse_experiment",
     "ask_experiment",
+    "audit_experiment",
+    "follow_experiment",
     "load_experiment",
     "parse_experiment",
     "record_look",
     "record_sign_off",
     "run_experiment",
+    "sample_experiment",
     "watch_definition",
     "write_demo",
     "write_models",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from leadml.models import UntrainedModel
     from leadml.propose import EvidenceCounter, ProposalSet, Registration, WhatIf
 
-__all__ = ["Engine", "Progress", "Stage", "analyse_experiment", "ask_experiment"]
+__all__ = ["Engine", "Progress", "Stage", "analyse_experiment", "ask_experiment", "split_leads"]
 
 Stage = Literal["models", "comparison", "proposals"]
 Engine = Literal["local", "duckdb", "spark"]
@@ -72,6 +72,7 @@ def analyse_experiment(
     until: Stage = "proposals",
     engine: Engine = "local",
     register: Callable[[Registration], None] | None = None,
+    explored: pd.DataFrame | None = None,
     progress: Progress | None = None,
 ) -> ExperimentResult:
     """Run the loop in memory: nothing is written, nothing leaves the process.
@@ -87,6 +88,8 @@ def analyse_experiment(
         Who counts the evidence of the search; the proposals are the same, byte for byte.
     register : callable, optional
         Called with the `Registration` before any confirmation label is read.
+    explored : DataFrame, optional
+        What came back from an exploration (`leadml.propose.read_exploration`).
     progress : callable, optional
         Called with (step, done, total) before each step.
 
@@ -110,7 +113,13 @@ def analyse_experiment(
         # First of all, so that nothing else has read a confirmation label when the candidates are registered.
         steps.begin("searching and confirming changes")
         proposals = _propose(
-            experiment, definition, table, targets, count=_COUNTERS[engine], register=register
+            experiment,
+            definition,
+            table,
+            targets,
+            count=_COUNTERS[engine],
+            register=register,
+            explored=explored,
         )
     steps.begin("auditing the leads")
     result = ExperimentResult(
@@ -140,22 +149,26 @@ def _propose(
     *,
     count: EvidenceCounter,
     register: Callable[[Registration], None] | None,
+    explored: pd.DataFrame | None,
 ) -> ProposalSet:
     return propose_changes(
         definition,
         table,
         targets,
         goal=experiment.goal,
-        split=_split(experiment, table, targets),
+        split=split_leads(experiment, table, targets),
         max_changes=experiment.max_changes,
         max_candidates=experiment.max_candidates,
         error_rate=experiment.error_rate,
         count=count,
         register=register or (lambda _registration: None),
+        explored=explored,
     )
 
 
-def ask_experiment(experiment: Experiment, changes: Sequence[str]) -> WhatIf:
+def ask_experiment(
+    experiment: Experiment, changes: Sequence[str], *, explored: pd.DataFrame | None = None
+) -> WhatIf:
     """Judge a change that a person brings, by the standard of a proposal.
 
     Parameters
@@ -164,6 +177,8 @@ def ask_experiment(experiment: Experiment, changes: Sequence[str]) -> WhatIf:
         The question, the definition and the leads.
     changes : sequence of str
         What is asked about, made together: ``hot.employees=80`` (`leadml.propose.parse_what_if`).
+    explored : DataFrame, optional
+        What came back from an exploration (`leadml.propose.read_exploration`).
 
     Returns
     -------
@@ -184,12 +199,14 @@ def ask_experiment(experiment: Experiment, changes: Sequence[str]) -> WhatIf:
         targets,
         changes=asked,
         goal=experiment.goal,
-        split=_split(experiment, table, targets),
+        split=split_leads(experiment, table, targets),
         error_rate=experiment.error_rate,
+        explored=explored,
     )
 
 
-def _split(experiment: Experiment, table: LeadTable, targets: pd.DataFrame) -> TimeSplit:
+def split_leads(experiment: Experiment, table: LeadTable, targets: pd.DataFrame) -> TimeSplit:
+    """Split the leads in time for the target that the goal is judged by."""
     target: Target = "accepted" if experiment.goal.maximise == "accepted" else "won"
     return split_periods(table, targets, target=target, confirm_from=experiment.confirm_from)
 

@@ -14,7 +14,13 @@ from leadml.propose._judge import Range
 from leadml.propose._propose import propose_changes
 from leadml.propose._registration import Registration
 from leadml.propose._result import Exploration, JudgedChange, KeptCriterion, ProposalSet
-from leadml.propose._sample import ExplorationProgress, follow_exploration, sample_exploration
+from leadml.propose._sample import (
+    ExplorationProgress,
+    follow_exploration,
+    read_exploration,
+    sample_exploration,
+    write_exploration,
+)
 from leadml.propose._whatif import WhatIf, judge_what_if, parse_what_if
 
 __all__ = [
@@ -49,6 +55,8 @@ __all__ = [
     "parse_what_if",
     "proposal_schema",
     "propose_changes",
+    "read_exploration",
     "sample_exploration",
     "split_error_rate",
+    "write_exploration",
 ]

@@ -207,6 +207,8 @@ def match_explored(explored: pd.DataFrame, table: LeadTable) -> tuple[NDArray[np
     picked = explored["picked"].astype("string").str.lower().isin(["1", "1.0", "true", "yes"]).to_numpy(bool)
     place = pd.Series(np.arange(len(keys)), index=keys).reindex(ids.astype("string")).to_numpy(np.float64)
     found = ~np.isnan(place)
+    if len(keys) and not found.any():
+        raise LeadsError("explored leads: none of the ids is among the leads. Name the file of this export.")
     probability = np.full(len(ids), np.nan)
     was_picked = np.zeros(len(ids), bool)
     probability[found] = chance[place[found].astype(int)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from leadml._files import read_bytes, write_text
 from leadml._render import format_rate, render_card
 from leadml.definitions import apply_changes, assign_classes
 from leadml.errors import ExperimentError, LeadsError
@@ -17,11 +20,21 @@ from leadml.propose._leads import match_explored, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from leadml.definitions import Change, Definition
     from leadml.leads import LeadTable
 
-__all__ = ["ExplorationProgress", "follow_exploration", "sample_exploration"]
+__all__ = [
+    "ExplorationProgress",
+    "follow_exploration",
+    "read_exploration",
+    "sample_exploration",
+    "write_exploration",
+]
+
+_COLUMNS = ("lead_id", "probability", "picked")
+_LIVE = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def sample_exploration(
@@ -79,6 +92,81 @@ def _handed_over(definition: Definition, table: LeadTable) -> np.ndarray[Any, np
 def _uniform(salt: str, lead_id: str) -> float:
     digest = hashlib.sha256(f"{salt}\x1f{lead_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def write_exploration(sample: pd.DataFrame, path: Path | str) -> None:
+    """Write a sample as CSV: the leads to hand over, and those of the band that were not picked.
+
+    No id can become a formula of a spreadsheet: one that could gets an apostrophe, which
+    `read_exploration` takes away again.
+
+    Parameters
+    ----------
+    sample : DataFrame
+        From `sample_exploration`.
+    path : path-like
+        Written whole or not at all.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for lead_id, probability, picked in sample[list(_COLUMNS)].itertuples(index=False):
+        cell = f"'{lead_id}" if str(lead_id).startswith((*_LIVE, "'")) else lead_id
+        rows.writerow((cell, repr(float(probability)), "yes" if picked else "no"))
+    write_text(path, text.getvalue())
+
+
+def read_exploration(path: Path | str) -> pd.DataFrame:
+    """Read the leads of an exploration back.
+
+    Parameters
+    ----------
+    path : path-like
+        From `write_exploration`.
+
+    Returns
+    -------
+    DataFrame
+        ``lead_id``, ``probability``, ``picked``.
+
+    Raises
+    ------
+    LeadsError
+        If it is no such file; with the lines that are wrong.
+    InputMissingError
+        If it is not there.
+    """
+    try:
+        text = read_bytes(path, what="explored leads").decode("utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LeadsError(f"{path}: expected a CSV file in UTF-8, from `leadml explore sample`.") from error
+    if not lines or tuple(lines[0]) != _COLUMNS:
+        raise LeadsError(f"{path}: expected the columns {', '.join(_COLUMNS)} in the first line.")
+    wrong = [
+        f"{path}:{number}: expected an id, a probability above 0 and at most 1, and yes or no."
+        for number, cells in enumerate(lines[1:], start=2)
+        if len(cells) != len(_COLUMNS) or not cells[0] or not _is_share(cells[1]) or cells[2] not in _PICKED
+    ]
+    if wrong:
+        raise LeadsError(*wrong)
+    return pd.DataFrame(
+        {
+            "lead_id": pd.Series([cells[0].removeprefix("'") for cells in lines[1:]], dtype="string"),
+            "probability": [float(cells[1]) for cells in lines[1:]],
+            "picked": [_PICKED[cells[2]] for cells in lines[1:]],
+        }
+    )
+
+
+_PICKED = {"yes": True, "no": False}
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 < float(text) <= 1
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

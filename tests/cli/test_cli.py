@@ -633,3 +633,44 @@ def test_rating_sheets_and_their_key_come_together(run, folder):
     code, _, err = run("review", folder / "experiment.yaml", "--output", folder / "p.html", "--key", "k.json")
     assert code == 64
     assert "--ratings, --key: expected both or neither." in err
+
+
+def test_an_exploration_goes_from_the_sample_to_the_proposal(run, folder, tmp_path):
+    place = (folder / "definition.yaml", "--contract", folder / "contract.yaml")
+    ids = tmp_path / "ids.csv"
+    sample = ("explore", "sample", *place, "--change", "hot.employees=10", "--share", "0.5", "--output", ids)
+    code, out, _ = run(*sample, "--json")
+    document = json.loads(out)
+    assert (code, document["share"]) == (0, 0.5)
+    assert 0 < document["n_picked"] < document["n_band"]
+    first = ids.read_bytes()
+    assert (run(*sample)[0], ids.read_bytes()) == (0, first)
+    read = ("explore", "read", place[0], ids, *place[1:], "--break-even", "0.3", "--maximise", "accepted")
+    code, out, _ = run(*read, "--json")
+    assert (code, json.loads(out)["n_picked"]) == (0, document["n_picked"])
+    assert run(*read)[0] == 0
+    words = ("propose", *place, "--maximise", "accepted", "--explored")
+    assert run(*words, ids, "--what-if", "hot.employees=10")[0] == 0
+    code, _, err = run(*words, folder / "definition.yaml")
+    assert (code, "lead_id, probability, picked" in err) == (65, True)
+    assert run(*words, tmp_path / "none.csv")[0] == 66
+    assert run(*read[:-3], "7")[0] == 65
+
+
+def test_what_was_adopted_is_held_against_its_promise(run, folder, tmp_path):
+    adopted = tmp_path / "next.yaml"
+    text = (folder / "definition.yaml").read_text()
+    adopted.write_text(text.replace("employees >= 50", "employees >= 10"))
+    promised = tmp_path / "proposals.json"
+    promised.write_text('{"per": "month", "proposals": [{"value_low": 1, "value": 2, "value_high": 3}]}')
+    words = (
+        "adopted", folder / "definition.yaml", adopted, "--contract", folder / "contract.yaml",
+        "--since", "2025-01-01", "--maximise", "accepted", "--proposals",
+    )  # fmt: skip
+    code, out, _ = run(*words, promised, "--json")
+    document = json.loads(out)
+    assert document["verdict"] in {"promise kept", "promise broken", "too early", "cannot be measured"}
+    assert code == int(document["verdict"] == "promise broken")
+    promised.write_text('{"proposals": []}')
+    code, _, err = run(*words, promised)
+    assert (code, "proposals.json" in err) == (65, True)

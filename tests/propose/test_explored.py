@@ -16,8 +16,10 @@ from leadml.propose import (
     censoring_weights,
     follow_exploration,
     parse_what_if,
+    read_exploration,
     sample_exploration,
     split_error_rate,
+    write_exploration,
 )
 
 LOOSER = Change(
@@ -241,3 +243,38 @@ def test_leads_no_longer_handed_over_cannot_be_measured(worlds):
     world = worlds.make_world(frame, np.full(4000, 0.3), rng, worked=hot.to_numpy())
     found = audit(world, "hot.months=6", dt.date(2025, 4, 1), Range(low=1.0, value=2.0, high=3.0))
     assert found.verdict == "cannot be measured"
+
+
+# -- the file that is handed over --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lead_id", ["00Q5", "=1+1", "'=1", "a,b", 'say "x"', "-5", "007"])
+def test_an_exploration_file_reads_back_as_it_was_and_holds_no_formula(tmp_path, lead_id):
+    sample = pd.DataFrame({"lead_id": ["x", lead_id], "probability": 0.1, "picked": [True, False]})
+    write_exploration(sample, tmp_path / "ids.csv")
+    back = read_exploration(tmp_path / "ids.csv")
+    assert back["lead_id"].tolist() == ["x", lead_id]
+    assert back["picked"].tolist() == [True, False]
+    assert back["probability"].tolist() == [0.1, 0.1]
+    assert not (tmp_path / "ids.csv").read_text().splitlines()[2].startswith(("=", "+", "-", "@"))
+
+
+def test_a_damaged_exploration_file_is_refused_with_its_lines_and_without_ids(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("lead_id,probability,picked\nsecret,2,yes\nsecret,0.5,maybe\nok,0.5,no\nsecret,0.5\n")
+    with pytest.raises(LeadsError, match=r":2: expected an id") as caught:
+        read_exploration(path)
+    assert len(caught.value.findings) == 3
+    assert "secret" not in str(caught.value)
+    path.write_text("id,share\n")
+    with pytest.raises(LeadsError, match="expected the columns lead_id, probability, picked"):
+        read_exploration(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LeadsError, match="UTF-8"):
+        read_exploration(path)
+
+
+def test_an_exploration_of_other_leads_is_refused(worlds):
+    world, sample = explored_world(worlds, 0.2, n=600)
+    with pytest.raises(LeadsError, match="none of the ids"):
+        world.propose(explored=sample.assign(lead_id=[f"Z{n}" for n in range(len(sample))]))
