@@ -23,6 +23,7 @@ from leadml.leads._csv import CsvReader, Reject
 from leadml.leads._history import change_notices, read_changes
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._read import (
+    JoinFit,
     _assemble,
     _drop_repeated_keys,
     _join,
@@ -118,6 +119,10 @@ class LeadStream:
         The files that are read, by table.
     n_rows : int
         Rows of the main table, as the first pass counted them; 0 if there was none.
+    unlisted : dict of str to dict of str to int
+        Words that the contract does not declare, as far as rows were read.
+    fit : JoinFit
+        What does not fit between the tables, as far as rows were read.
     """
 
     contract: Contract
@@ -131,6 +136,7 @@ class LeadStream:
     _optional_roles: frozenset[str] = frozenset()
     _left_out: list[str] = field(default_factory=list)
     unlisted: dict[str, dict[str, int]] = field(default_factory=dict)
+    fit: JoinFit = field(default_factory=JoinFit)
     _fates: dict[int, str] | None = None
     _found: list[tuple[int, str, tuple[object, ...]]] | None = None
     _changes: tuple[Changes, ...] = ()
@@ -188,8 +194,8 @@ class LeadStream:
         duplicates = read.n_duplicates + self._settle_repeats(read)
         kept = np.flatnonzero(read.keep)
         reads = {self.table.name: read, **self._others}
-        places, _ = _join(self.contract, reads, kept)
-        frame, _ = _assemble(self.contract, reads, places, len(kept))
+        places = _join(self.contract, reads, kept, self.fit)
+        frame = _assemble(self.contract, reads, places, len(kept), self.fit)
         for each in self._changes:
             frame, counts = set_back(self.contract, each, frame)
             total = self._set_back.setdefault(each.table, {})

@@ -139,7 +139,12 @@ def ingest_leads(
         raise
     listed = quarantine_frame([(stream.table.name, tally.rejects), *stream.other_rejects()])
     day, note = (as_of, None) if as_of is not None else day_of_export(tally.days)
-    notices = [*stream.notices(), *unlisted_notices(contract, stream.unlisted), *([note] if note else [])]
+    notices = [
+        *stream.notices(),
+        *unlisted_notices(contract, stream.unlisted),
+        *stream.fit.notices(),
+        *([note] if note else []),
+    ]
     report = IngestReport(
         manifest=Manifest(
             read=tally.read,

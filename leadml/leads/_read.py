@@ -125,8 +125,10 @@ def read_leads(
     for read in reads.values():
         _refuse_over_limit(contract, read, reads)
     kept = np.flatnonzero(main.keep)
-    places, join_notices = _join(contract, reads, kept)
-    frame, notices = _assemble(contract, reads, places, len(kept))
+    fit = JoinFit()
+    places = _join(contract, reads, kept, fit)
+    frame = _assemble(contract, reads, places, len(kept), fit)
+    notices = []
     changes = [read_changes(contract, table, paths[table.name]) for table in _history_tables(contract, paths)]
     for each in changes:
         refuse_over_limit(contract, each.table, each.rejects, each.n_read)
@@ -137,7 +139,7 @@ def read_leads(
         *left_out,
         *(note for read in reads.values() for note in (*read.raw.notices, *read.notices)),
         *unlisted_notices(contract, unlisted),
-        *join_notices,
+        *fit.notices(),
         *notices,
     ]
     day, day_notice = (as_of, None) if as_of is not None else _latest_day(contract, frame)
@@ -425,12 +427,64 @@ def over_limit_error(contract: Contract, table: str, rejects: list[Reject], tota
     )
 
 
+@dataclass(slots=True)
+class JoinFit:
+    """What does not fit between the tables, counted over all leads however many are read at once.
+
+    Attributes
+    ----------
+    lost : dict of str to int
+        For each joined table the leads that point to a row that is not there.
+    used : dict of str to array of bool
+        For each joined table which of its rows belong to a lead, or are not kept.
+    reasons : dict of str to dict of str to int
+        For each column of reasons the words of no declared family.
+    """
+
+    lost: dict[str, int] = field(default_factory=dict)
+    used: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, right: _TypedTable, found: np.ndarray[Any, Any], n_lost: int) -> None:
+        """Count the leads of one reading: their rows in this table, and how many point to none."""
+        name = right.table.name
+        self.lost[name] = self.lost.get(name, 0) + n_lost
+        used = self.used.setdefault(name, ~right.keep)
+        used[found[found >= 0]] = True
+
+    def add_reasons(self, column: Column, reasons: pd.Series[Any]) -> None:
+        """Count the reasons of no declared family."""
+        families = {word.strip() for word in column.family_of()}
+        counts = self.reasons.setdefault(column.name, {})
+        for text, count in reasons.dropna().astype(str).str.strip().value_counts().items():
+            if text not in families:
+                counts[str(text)] = counts.get(str(text), 0) + int(count)
+
+    def notices(self) -> list[str]:
+        """Say what does not fit."""
+        found = []
+        for name, used in self.used.items():
+            if self.lost[name]:
+                found.append(
+                    f"{name}: {self.lost[name]:,} leads point to a row that is not there"
+                    " (or is in quarantine)."
+                )
+            unused = int((~used).sum())
+            if unused:
+                found.append(f"{name}: {unused:,} rows belong to no lead that was kept.")
+        for name, counts in self.reasons.items():
+            if counts:
+                found.append(
+                    f"{name}: reasons of no declared family, counted as other: {_shown_words(counts)}."
+                )
+        return found
+
+
 def _join(
-    contract: Contract, reads: dict[str, _TypedTable], kept: np.ndarray[Any, Any]
-) -> tuple[dict[str, np.ndarray[Any, Any]], list[str]]:
-    """Return for each table the row that belongs to each kept lead (-1: none), and what does not fit."""
+    contract: Contract, reads: dict[str, _TypedTable], kept: np.ndarray[Any, Any], fit: JoinFit
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return for each table the row that belongs to each kept lead (-1: none); count what does not fit."""
     places: dict[str, np.ndarray[Any, Any]] = {contract.tables[0].name: kept}
-    notices = []
     for table in contract.tables[1:]:
         if table.join is None or table.name not in reads or table.join[0] not in reads:
             places[table.name] = np.full(len(kept), -1)
@@ -445,21 +499,18 @@ def _join(
         found = np.array([where.get(key, -1) if key is not None else -1 for key in wanted], dtype=np.int64)
         places[table.name] = found
         lost = sum(1 for key, place in zip(wanted, found, strict=True) if key is not None and place < 0)
-        if lost:
-            notices.append(
-                f"{table.name}: {lost:,} leads point to a row that is not there (or is in quarantine)."
-            )
-        unused = len(rows) - len(np.unique(found[found >= 0]))
-        if unused:
-            notices.append(f"{table.name}: {unused:,} rows belong to no lead that was kept.")
-    return places, notices
+        fit.add(right, found, lost)
+    return places
 
 
 def _assemble(
-    contract: Contract, reads: dict[str, _TypedTable], places: dict[str, np.ndarray[Any, Any]], n: int
-) -> tuple[pd.DataFrame, list[str]]:
+    contract: Contract,
+    reads: dict[str, _TypedTable],
+    places: dict[str, np.ndarray[Any, Any]],
+    n: int,
+    fit: JoinFit,
+) -> pd.DataFrame:
     data: dict[str, Any] = {}
-    notices: list[str] = []
     for column in contract.columns:
         read = reads.get(column.table)
         place = places[column.table]
@@ -478,8 +529,8 @@ def _assemble(
         data[column.name] = series
         if column.families:
             data[f"{column.name}_family"] = family_series(column, series)
-            notices += _undeclared_reasons(column, series)
-    return pd.DataFrame(data, index=pd.RangeIndex(n)), notices
+            fit.add_reasons(column, series)
+    return pd.DataFrame(data, index=pd.RangeIndex(n))
 
 
 def family_series(column: Column, reasons: pd.Series[Any]) -> pd.Series[Any]:
@@ -490,17 +541,6 @@ def family_series(column: Column, reasons: pd.Series[Any]) -> pd.Series[Any]:
     places = [levels.index(families.get(str(text).strip(), "other")) for text in uniques]
     table = np.array([*places, -1], dtype=np.int64)
     return level_series(table[codes], levels)
-
-
-def _undeclared_reasons(column: Column, reasons: pd.Series[Any]) -> list[str]:
-    families = {word.strip() for word in column.family_of()}
-    counts: dict[str, int] = {}
-    for text, count in reasons.dropna().astype(str).str.strip().value_counts().items():
-        if text not in families:
-            counts[str(text)] = int(count)
-    if not counts:
-        return []
-    return [f"{column.name}: reasons of no declared family, counted as other: {_shown_words(counts)}."]
 
 
 def _shown_words(counts: dict[str, int]) -> str:

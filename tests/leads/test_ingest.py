@@ -130,3 +130,32 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         assert done["rows"] == n
         peaks[n] = done["peak"]
     assert peaks[800_000] <= 1.15 * peaks[50_000]
+
+
+def test_ingest_says_as_read_leads_what_does_not_fit_between_the_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr("leadml.leads._csv.BLOCK_BYTES", 64)
+    (tmp_path / "leads.csv").write_text(
+        "id,deal,why\n"
+        + "".join(f"L{n},D{n % 7},{'wrong rep' if n % 3 else 'too small'}\n" for n in range(40))
+    )
+    (tmp_path / "deals.csv").write_text("deal,amount\nD0,1\nD1,2\nD2,3\nD8,4\nD9,x\n")
+    contract = parse_contract(
+        """
+name: joined
+tables:
+  leads: {path: leads.csv}
+  deals: {path: deals.csv, join: {leads.deal: deal}}
+columns:
+  lead_id: {from: leads.id, role: id}
+  reason: {from: leads.why, role: reason, families: {definitional: [too small]}}
+  amount: {from: deals.amount, role: amount, type: number}
+quarantine_limit: 30%
+""",
+        folder=tmp_path,
+    )
+    report = ingest_leads(contract, output=tmp_path / "out.csv")
+    assert sorted(report.manifest.notices) == sorted(read_leads(contract).manifest.notices)
+    said = " ".join(report.manifest.notices)
+    assert "deals: 22 leads point to a row that is not there (or is in quarantine)." in said
+    assert "deals: 1 rows belong to no lead that was kept." in said
+    assert "counted as other: wrong rep (26)" in said
