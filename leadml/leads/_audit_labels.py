@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leadml.leads._finding import AuditFinding, share
+from leadml.metrics import krippendorff_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["audit_labels"]
 
 _LEAST_GROUP = 20
+_STRONG = 0.2  # Cramér's V from which reps' reasons are worth talking about
+_MOST_RATERS = 10
+_RELIABLE = 0.667  # below it Krippendorff (2004) draws not even tentative conclusions
 
 
 def audit_labels(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
     """Yield findings about verdicts and outcomes themselves."""
     yield from _contradictions(table)
     yield from _reps(table, targets)
+    yield from _reasons_of_reps(table)
+    yield from _overlap(table)
     yield from _one_sided(table)
 
 
@@ -103,6 +109,80 @@ def _reps(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
                 "reps": int(large.sum()),
             },
         )
+
+
+def _reasons_of_reps(table: LeadTable) -> Iterator[AuditFinding]:
+    """Yield a warning if reps use the reasons so differently that a word says who chose it."""
+    rep, reason = table.role("rep"), table.role("reason")
+    column = table.contract.column_by_role("reason")
+    if rep is None or reason is None or column is None:
+        return
+    both = (rep.notna() & reason.notna()).to_numpy()
+    used = pd.crosstab(pd.factorize(rep[both])[0], pd.factorize(reason[both])[0]).to_numpy(dtype=np.float64)
+    used = used[used.sum(axis=1) >= _LEAST_GROUP]
+    used = used[:, used.sum(axis=0) >= _LEAST_GROUP]
+    if min(used.shape) < 2:
+        return
+    from scipy.stats import chi2_contingency
+
+    found = chi2_contingency(used)
+    cramer = float(np.sqrt(found.statistic / used.sum() / (min(used.shape) - 1)))
+    if found.pvalue >= 0.001 or cramer < _STRONG:
+        return
+    yield AuditFinding(
+        code="rep_dependent_reasons",
+        severity="warning",
+        column=column.name,
+        message=f"reps use its {used.shape[1]} frequent words differently (Cramér's V {cramer:.2f}, p"
+        f" {found.pvalue:.1g}, {used.shape[0]} reps): agree on what each word means before counting them.",
+        evidence={
+            "cramers_v": round(cramer, 4),
+            "p_value": float(found.pvalue),
+            "reps": int(used.shape[0]),
+            "words": int(used.shape[1]),
+            "n": int(used.sum()),
+        },
+    )
+
+
+def _overlap(table: LeadTable) -> Iterator[AuditFinding]:
+    """Yield how far reps agree where several of them judged leads of one account (Krippendorff's alpha)."""
+    rep, account, verdict = table.role("rep"), table.role("account"), table.role("verdict")
+    column = table.contract.column_by_role("verdict")
+    if rep is None or account is None or verdict is None or column is None:
+        return
+    judged = pd.DataFrame({"account": account, "rep": rep, "accepted": verdict == "accepted"})
+    judged = judged[verdict.isin(["accepted", "rejected"])].dropna()
+    # One judgement for each rep and account: the first; its place among those of the account is its column.
+    judged = judged.drop_duplicates(["account", "rep"])
+    judged["place"] = judged.groupby("account", observed=True).cumcount()
+    ratings = judged[judged["place"] < _MOST_RATERS].pivot_table(
+        index="account", columns="place", values="accepted", observed=True, aggfunc="first"
+    )
+    ratings = ratings[ratings.notna().sum(axis=1) >= 2].astype("Float64")
+    if len(ratings) < _LEAST_GROUP:
+        return
+    alpha = krippendorff_alpha(ratings.to_numpy(dtype=np.float64, na_value=np.nan))
+    if np.isnan(alpha.value):
+        return
+    split = int((ratings.max(axis=1) != ratings.min(axis=1)).sum())
+    doubtful = bool(alpha.ci_high < _RELIABLE)
+    yield AuditFinding(
+        code="reps_judge_one_account_differently" if doubtful else "reps_judge_one_account_alike",
+        severity="warning" if doubtful else "note",
+        column=column.name,
+        message=f"of {len(ratings):,} accounts judged by two or more reps {split:,} got both verdicts"
+        f" (Krippendorff's alpha {alpha.value:.2f}, {alpha.ci_low:.2f} to {alpha.ci_high:.2f}; 1 is full"
+        " agreement, 0 is chance): "
+        + ("a lead's verdict is partly whose turn it was." if doubtful else "they agree."),
+        evidence={
+            "alpha": round(alpha.value, 4),
+            "alpha_low": round(alpha.ci_low, 4),
+            "alpha_high": round(alpha.ci_high, 4),
+            "accounts": len(ratings),
+            "split": split,
+        },
+    )
 
 
 def _one_sided(table: LeadTable) -> Iterator[AuditFinding]:

@@ -314,6 +314,71 @@ columns:
     assert "only_successes_recorded" in codes(again)
 
 
+JUDGED = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  id: {from: leads.id, role: id}
+  account: {from: leads.account, role: account}
+  verdict: {from: leads.v, role: verdict, accepted: [a], rejected: [r]}
+  rep: {from: leads.rep, role: rep}
+  reason: {from: leads.reason, role: reason}
+"""
+
+
+def judge(folder, accepted, rep, account, reason=""):
+    n = len(accepted)
+    verdict = np.where(accepted, "a", "r")
+    frame = pd.DataFrame({"id": range(n), "account": account, "v": verdict, "rep": rep, "reason": reason})
+    frame.to_csv(folder / "leads.csv", index=False)
+    return audit_leads(read_leads(parse_contract(JUDGED, folder=folder))).to_frame().set_index("code")
+
+
+def test_reps_who_judge_one_account_by_chance_are_told_with_alpha(tmp_path):
+    rng = np.random.default_rng(0)
+    account = np.repeat([f"A{number}" for number in range(300)], 2)
+    rep = np.tile(["Ann", "Bob"], 300)
+    found = judge(tmp_path, rng.random(600) < 0.5, rep, account)
+    row = found.loc["reps_judge_one_account_differently"]
+    assert row["severity"] == "warning"
+    assert row["evidence"]["accounts"] == 300
+    assert row["evidence"]["alpha_low"] < 0 < row["evidence"]["alpha_high"]
+    assert "Ann" not in found.to_csv()
+
+
+def test_reps_who_agree_on_accounts_are_noted(tmp_path):
+    rng = np.random.default_rng(0)
+    account = np.repeat([f"A{number}" for number in range(300)], 2)
+    alike = np.repeat(rng.random(300) < 0.5, 2)
+    alike[:10] = ~alike[:10]  # the first five accounts, both leads each
+    alike[20] = ~alike[20]
+    row = judge(tmp_path, alike, np.tile(["Ann", "Bob"], 300), account).loc["reps_judge_one_account_alike"]
+    assert row["severity"] == "note"
+    assert row["evidence"]["split"] == 1
+    assert row["evidence"]["alpha"] == pytest.approx(1 - (1 / 300) / 0.5, abs=0.01)
+
+
+def test_one_rep_twice_on_an_account_is_no_overlap(tmp_path):
+    rng = np.random.default_rng(0)
+    account = np.repeat([f"A{number}" for number in range(300)], 2)
+    found = judge(tmp_path, rng.random(600) < 0.5, np.repeat(["Ann", "Bob"] * 150, 2), account)
+    assert not {"reps_judge_one_account_differently", "reps_judge_one_account_alike"} & set(found.index)
+
+
+def test_reasons_that_depend_on_the_rep_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    rep = rng.choice(["Ann", "Bob", "Cy"], 900)
+    words = np.array(["Too small", "Wrong industry"])
+    accepted = np.zeros(900, bool)
+    accepted[::3] = True
+    account = np.arange(900)
+    by_rep = np.where(rng.random(900) < np.where(rep == "Ann", 0.8, 0.3), words[0], words[1])
+    found = judge(tmp_path, accepted, rep, account, np.where(accepted, "", by_rep))
+    assert found.loc["rep_dependent_reasons", "evidence"]["words"] == 2
+    by_chance = np.where(accepted, "", rng.choice(words, 900))
+    assert "rep_dependent_reasons" not in judge(tmp_path, accepted, rep, account, by_chance).index
+
+
 def test_a_report_can_be_shown_and_written():
     table, _ = generate_leads(6000, random_state=0)
     report = audit_leads(table)

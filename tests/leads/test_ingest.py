@@ -7,6 +7,7 @@ import pytest
 
 from leadml.errors import OutputError, QuarantineError
 from leadml.leads import (
+    _batches,
     ingest_leads,
     load_contract,
     parse_contract,
@@ -41,6 +42,31 @@ def small(tmp_path):
         return parse_contract(SMALL, folder=tmp_path)
 
     return write
+
+
+def test_what_does_not_join_is_said_as_reading_says_it(tmp_path, monkeypatch):
+    (tmp_path / "leads.csv").write_text("id,deal\n" + "".join(f"L{row},D{row}\n" for row in range(9)))
+    (tmp_path / "deals.csv").write_text(
+        "id,stage,why\nD0,won,\nD1,lost,Price\nD2,lost,Price\nD3,lost,Price\nX1,won,\n"
+    )
+    text = """
+name: joined
+tables:
+  leads: {path: leads.csv}
+  deals: {path: deals.csv, join: {leads.deal: id}}
+columns:
+  lead_id: {from: leads.id, role: id}
+  outcome: {from: deals.stage, role: outcome, won: [won], lost: [lost]}
+  reason: {from: deals.why, role: reason, families: {definitional: [Too small]}}
+"""
+    contract = parse_contract(text, folder=tmp_path)
+    monkeypatch.setattr(_batches, "BATCH_ROWS", 2)
+    report = ingest_leads(contract, output=tmp_path / "a.parquet")
+    assert report.manifest == read_leads(contract).manifest
+    said = "\n".join(report.manifest.notices)
+    assert "deals: 5 leads point to a row that is not there" in said
+    assert "deals: 1 rows belong to no lead that was kept" in said
+    assert "reason: reasons of no declared family, counted as other: Price (3)" in said
 
 
 def test_ingesting_in_batches_gives_what_reading_gives(export, tmp_path):
