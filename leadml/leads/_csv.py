@@ -5,10 +5,8 @@ reader goes on at the next physical line, so one open quote cannot swallow the r
 RFC 4180: a quote opens a field only at its beginning, closes it only before a delimiter or the line's end,
 and is doubled inside.
 
-DuckDB 2.0 with a declared dialect, ``strict_mode`` and ``store_rejects`` was tried first, on 171 files with
-one damaged row each (the kinds of ``tests/leads/test_csv.py``): it lost clean rows below an open quote in 18
-of them, kept the damage as data in 46 (stray quotes, NULs, repeated headers) and refused 9 whole; this reader
-did none of that.
+DuckDB with a declared dialect, ``strict_mode`` and ``store_rejects`` was tried first: what it and pandas make
+of damaged rows is measured by ``experiments/benchmarks/damaged_csv.py`` (table in ``experiments/README.md``).
 """
 
 from __future__ import annotations
@@ -127,6 +125,7 @@ class CsvReader:
         self._grammar = _Grammar(delimiter, quote) if quote else None
         self.blank_lines = 0
         self._pending_blank = 0
+        self._fragment: tuple[int, str] | None = None  # a line of one field that was rejected just now
         self._header_texts: list[str] = []
         self.header: tuple[str, ...] = self._read_header()
         self._header_texts = list(self.header)
@@ -139,7 +138,7 @@ class CsvReader:
 
     def state(self) -> ReaderState | None:
         """Return where reading could begin anew after the last block; None if something is left over."""
-        if self._lines.has_pushed or self._pending_blank:
+        if self._lines.has_pushed or self._is_waiting():
             return None
         return ReaderState(self._lines.number, self._lines.n_carried, frozenset(self._shapes))
 
@@ -177,7 +176,7 @@ class CsvReader:
     def _fast(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
         """Split a batch in which nothing can be quoted or damaged; None if that is not sure."""
         text = batch.text
-        if text is None or self._pending_blank or (self._quote and self._quote in text) or _odd(text):
+        if text is None or self._is_waiting() or (self._quote and self._quote in text) or _odd(text):
             return None
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
@@ -193,7 +192,7 @@ class CsvReader:
     def _fast_quoted(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
         """Read a batch of whole, undamaged lines with quotes; None if one line is not that."""
         text = batch.text
-        if text is None or self._grammar is None or self._pending_blank or _odd(text):
+        if text is None or self._grammar is None or self._is_waiting() or _odd(text):
             return None
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
@@ -202,6 +201,10 @@ class CsvReader:
         if rows is None or width == 1 or set(map(len, rows)) != {width} or self._repeats_header(rows):
             return None
         return self._whole_block(rows, batch.start, wanted)
+
+    def _is_waiting(self) -> bool:
+        """Say whether what was read last decides about what comes next."""
+        return bool(self._pending_blank or self._fragment)
 
     def _whole_block(self, rows: list[list[str]], start: int, wanted: list[int]) -> CsvBlock:
         self._remember_shapes(rows[:_SHAPE_SAMPLE])
@@ -241,7 +244,9 @@ class CsvReader:
                 self._pending_blank = 0
             fields, rule = self._record(line)
             if fields is not None and rule is None:
-                rule = self._count_rule(fields)
+                rule = self._count_rule(fields) or self._fragment_rule(line, fields)
+            short = rule == "field_count" and fields is not None and len(fields) == 1
+            self._fragment = (line.number, fields[0]) if short and fields is not None else None
             if rule is not None or fields is None:
                 shape = line.shape if line.text is None else mask(line.text)
                 block.rejects.append(Reject(line.number, None, rule or "field_count", shape))
@@ -258,6 +263,16 @@ class CsvReader:
         if self._is_header(fields):
             return "repeated_header"
         return None
+
+    def _fragment_rule(self, line: _Line, fields: list[str]) -> str | None:
+        """Reject a row that lost the beginning of its first field to the line above.
+
+        It is whole without it, but only with it does its first field look like those of other rows.
+        """
+        if self._fragment is None or self._fragment[0] != line.number - 1:
+            return None
+        mine, whole = mask(fields[0]), mask(self._fragment[1] + fields[0])
+        return "line_break" if mine not in self._shapes and whole in self._shapes else None
 
     def _record(self, line: _Line) -> tuple[list[str] | None, str | None]:
         """Read the record that begins at `line`: its fields, or the rule it breaks."""

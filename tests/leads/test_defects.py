@@ -130,6 +130,7 @@ LINES = {
     "another encoding": [row(900, City="Köln").encode("latin-1")],
     "byte order mark inside the file": ["\ufeff" + row(900)],
     "line break outside quotes": ["000900,2024-01-01,01/01/2024", "Acme,x"],
+    "line break in the id": [row(904)[:3], row(904)[3:]],
     "carriage return outside quotes": [row(900, Company="Acme\rInc")],
     "blank": [""],
     "delimiters only": ["," * (len(NAMES) - 1)],
