@@ -160,13 +160,17 @@ _DAYS = {"day": 1.0, "days": 1.0, "week": 7.0, "weeks": 7.0, "month": 30.4375, "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Where a table of changes says what changed, of which lead, from what, and when."""
+    """Where a table of changes says what changed, of which lead, and when.
+
+    `value` holds what was there before, or with `is_new` what came in its place: a log of new values.
+    """
 
     lead: str
     field: str
-    old: str
+    value: str
     at: str
     format: tuple[str, ...] = ()
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,11 +245,13 @@ class Column:
     optional : bool
         Whether the export may lack the column.
     zone : str or None
-        Time zone of local times; they are read as UTC.
+        Time zone of the times that have none of their own; they are read as UTC.
     otherwise : str or None
         What an unlisted word of a verdict or outcome means: ``pending``, ``open`` or ``quarantine``.
     families : tuple of (str, tuple of str)
         Families of reasons with the export's words.
+    aliases : tuple of str
+        All names that the contract lists for it, once one is chosen as `source`.
     """
 
     name: str
@@ -273,6 +279,7 @@ class Column:
     unit: str | None = None
     dimension: str | None = None
     line: int = 0
+    aliases: tuple[str, ...] = ()
 
     @property
     def zoned(self) -> bool:
@@ -482,12 +489,14 @@ def _history(node: Node | None, what: str, problems: Problems) -> History | None
     body = problems.mapping(node, what)
     if body is None:
         return None
-    problems.keys(body, what, ("lead", "field", "old", "at", "format"), ("lead", "field", "old", "at"))
-    names = {
-        key: problems.text(body.get(key), f"{what}.{key}") or "" for key in ("lead", "field", "old", "at")
-    }
+    is_new = body.get("new") is not None
+    word = "new" if is_new else "old"
+    required = ("lead", "field", word, "at")
+    problems.keys(body, what, (*required, "format"), required)
+    names = [problems.text(body.get(key), f"{what}.{key}") or "" for key in required]
     formats = _date_formats(body.get("format"), what, "date", problems)
-    return History(**names, format=formats)
+    lead, field, value, at = names
+    return History(lead=lead, field=field, value=value, at=at, format=formats, is_new=is_new)
 
 
 def _encoding(node: Node | None, what: str, problems: Problems) -> str:
@@ -582,7 +591,9 @@ def _column(
         source=place[1],
         role=role,
         type=kind,
-        format=_date_formats(body.get("format"), what, kind, problems),
+        format=_date_formats(
+            body.get("format"), what, kind, problems, zone=problems.text(body.get("zone"), f"{what}.zone")
+        ),
         missing=problems.texts(body.get("missing"), f"{what}.missing"),
         levels=_distinct(body.get("levels"), f"{what}.levels", problems),
         values=values,
@@ -752,7 +763,9 @@ def _suffixes(node: Node | None, what: str, problems: Problems) -> tuple[tuple[s
     return tuple(suffixes)
 
 
-def _date_formats(node: Node | None, what: str, kind: str, problems: Problems) -> tuple[str, ...]:
+def _date_formats(
+    node: Node | None, what: str, kind: str, problems: Problems, *, zone: str | None = None
+) -> tuple[str, ...]:
     if kind != "date":
         return ()
     before = len(problems.found)
@@ -761,8 +774,13 @@ def _date_formats(node: Node | None, what: str, kind: str, problems: Problems) -
         wrong = check_format(text)
         if wrong:
             problems.add(node, f"{what}.format: {text!r}: {wrong}")
-    if len(problems.found) == before and len({has_zone(text) for text in formats}) > 1:
-        problems.add(node, f"{what}.format: some alternatives have a time zone and some have none.")
+    if zone is not None or len(problems.found) > before:
+        return formats
+    if len({has_zone(text) for text in formats}) > 1:
+        problems.add(
+            node,
+            f"{what}.format: some alternatives have a time zone and some have none; say the `zone` of these.",
+        )
     return formats
 
 

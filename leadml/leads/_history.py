@@ -11,9 +11,11 @@ import pandas as pd
 from leadml.leads._cells import type_column
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import parse_date
+from leadml.leads._presets import plain_name
 from leadml.leads._sources import ISO_FORMATS, ISO_ZONE_FORMATS, read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from leadml.leads._contract import Contract, Table
@@ -48,27 +50,50 @@ def read_changes(contract: Contract, table: Table, place: Path | str) -> Changes
     history = table.history
     if history is None:  # pragma: no cover - only called for tables of changes
         return Changes(table=table.name, by_lead={}, n_read=0, rejects=[])
-    raw = read_table(table, place, wanted=[history.lead, history.field, history.old, history.at])
+    wanted = [history.lead, history.field, history.value, history.at]
+    raw = read_table(table, place, wanted=wanted)
     formats = raw.formats.get(history.at, ()) or (*history.format, *ISO_FORMATS, *ISO_ZONE_FORMATS)
-    by_source = {
-        column.source: column.name
-        for column in contract.columns
-        if column.role == "attribute" and column.table == contract.tables[0].name
-    }
+    name_of = _name_of(contract)
     by_lead: dict[str, list[tuple[str, pd.Timestamp, str | None]]] = {}
     rejects = list(raw.rejects)
-    columns = (raw.columns[name] for name in (history.lead, history.field, history.old, history.at))
-    for line, lead, field, old, at in zip(raw.lines.tolist(), *columns, strict=True):
-        name = by_source.get(str(field))
+    columns = (raw.columns[name] for name in wanted)
+    for line, lead, field, value, at in zip(raw.lines.tolist(), *columns, strict=True):
+        name = name_of(str(field))
         if name is None:
             continue
         moment = parse_date(str(at).strip(), formats)
         if isinstance(moment, str):
             rejects.append(Reject(line, history.at, moment, "" if at is None else mask(str(at))))
             continue
-        change = (name, pd.Timestamp(moment.replace(tzinfo=None)), None if old is None else str(old))
+        change = (name, pd.Timestamp(moment.replace(tzinfo=None)), None if value is None else str(value))
         by_lead.setdefault(str(lead), []).append(change)
+    if history.is_new:
+        by_lead = {lead: _values_before(entries) for lead, entries in by_lead.items()}
     return Changes(table=table.name, by_lead=by_lead, n_read=raw.n_read, rejects=rejects)
+
+
+def _name_of(contract: Contract) -> Callable[[str], str | None]:
+    """Find the attribute that a log calls by its column's name, or by another one that the contract lists."""
+    columns = [
+        column
+        for column in contract.columns
+        if column.role == "attribute" and column.table == contract.tables[0].name
+    ]
+    by_source = {column.source: column.name for column in columns}
+    by_alias = {plain_name(alias): column.name for column in columns for alias in column.aliases}
+    return lambda field: by_source.get(field) or by_alias.get(plain_name(field))
+
+
+def _values_before(
+    entries: list[tuple[str, pd.Timestamp, str | None]],
+) -> list[tuple[str, pd.Timestamp, str | None]]:
+    """Turn a log of new values of one lead into what each replaced; before the first there was none."""
+    before: dict[str, str | None] = {}
+    turned = []
+    for name, moment, value in sorted(entries, key=lambda entry: entry[1]):
+        turned.append((name, moment, before.get(name)))
+        before[name] = value
+    return turned
 
 
 def values_at_handoff(
@@ -151,6 +176,8 @@ def _first_changes(
 
 
 def _end_of_handoff(begin: Any) -> pd.Timestamp:
-    """Return the moment of a handoff; of a day only, its end: what changed on that day came with it."""
+    """Return the moment of a handoff; of a day or second only, its end: what changed in it came with it."""
     moment = pd.Timestamp(begin)
-    return moment + pd.Timedelta(days=1) if moment == moment.normalize() else moment
+    if moment == moment.normalize():
+        return moment + pd.Timedelta(days=1)
+    return moment if moment.microsecond else moment + pd.Timedelta(microseconds=999_999)

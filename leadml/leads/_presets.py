@@ -13,9 +13,9 @@ from leadml.errors import ContractError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from leadml.leads._contract import Column, Contract, Table
+    from leadml.leads._contract import Column, Contract, History, Table
 
-__all__ = ["PRESETS", "merge_preset", "needs_header", "read_preset", "settle_names"]
+__all__ = ["PRESETS", "merge_preset", "needs_header", "plain_name", "read_preset", "settle_names"]
 
 PRESETS = ("dynamics", "hubspot", "marketo", "odoo", "pardot", "salesforce")
 _MERGED_BY_KEY = ("tables", "columns")
@@ -30,7 +30,8 @@ def merge_preset(top: MappingNode, problems: Problems) -> MappingNode:
     """Return the contract with what it extends filled in.
 
     A table's keys are added to the preset's; a column replaces the preset's of the same name; ``drop`` takes
-    columns out. Tables of the preset other than the first that are given no path are left out.
+    columns out. Tables of the preset other than the first that are given no path are left out. Where the
+    preset joins a table in several ways, the first whose other table is there counts.
     """
     node = top.get("extends")
     name = problems.choice(node, "extends", PRESETS)
@@ -79,6 +80,7 @@ def _without(top: MappingNode, problems: Problems) -> MappingNode:
         if place == 0 or (isinstance(value, MappingNode) and value.get("path") is not None)
     ]
     gone = {key.text for key, _ in tables.items} - {key.text for key, _ in kept}
+    kept = [(key, _with_one_join(value, gone)) for key, value in kept]
     left = [
         (key, value)
         for key, value in columns.items
@@ -91,6 +93,17 @@ def _without(top: MappingNode, problems: Problems) -> MappingNode:
     return dataclasses.replace(
         top, items=tuple((key, changed.get(key.text, value)) for key, value in top.items)
     )
+
+
+def _with_one_join(table: Node, gone: set[str]) -> Node:
+    """Keep the first way to join a table that needs no table that is left out."""
+    join = table.get("join") if isinstance(table, MappingNode) else None
+    if not isinstance(table, MappingNode) or not isinstance(join, MappingNode):
+        return table
+    ways = [way for way in join.items if way[0].text.partition(".")[0] not in gone]
+    one = dataclasses.replace(join, items=tuple(ways[:1]))
+    items = tuple((key, one if value is join else value) for key, value in table.items)
+    return dataclasses.replace(table, items=items)
 
 
 def _table_of(node: Node) -> str:
@@ -107,6 +120,7 @@ def needs_header(contract: Contract) -> bool:
         name for column in contract.columns for name in (column.source, *(each[1] for each in column.only_if))
     ]
     names += [name for table in contract.tables for name in (table.join or ())[1:]]
+    names += [name for table in contract.tables if table.history for name in _history_names(table.history)]
     marked = any(table.marks for table in contract.tables)
     return marked or any("|" in name for name in names) or any(column.optional for column in contract.columns)
 
@@ -154,7 +168,16 @@ def settle_names(contract: Contract, headers: Mapping[str, Sequence[str]]) -> tu
 def _renamed(
     column: Column, source: str | None, conditions: tuple[tuple[str | None, str, tuple[str, ...]], ...]
 ) -> Column:
-    return dataclasses.replace(column, source=source or column.source.partition("|")[0], only_if=conditions)
+    return dataclasses.replace(
+        column,
+        source=source or column.source.partition("|")[0],
+        only_if=conditions,
+        aliases=tuple(column.source.split("|")) if "|" in column.source else column.aliases,
+    )
+
+
+def _history_names(history: History) -> tuple[str, str, str, str]:
+    return history.lead, history.field, history.value, history.at
 
 
 def _settled_table(table: Table, headers: Mapping[str, Sequence[str]]) -> Table:
@@ -170,7 +193,13 @@ def _settled_table(table: Table, headers: Mapping[str, Sequence[str]]) -> Table:
         for rule, name, words in table.marks
         if (found := _settled(name, header)) is not None
     )
-    return dataclasses.replace(table, join=join, marks=marks)
+    history = table.history
+    if history is not None:
+        lead, field, value, at = (
+            _settled(name, header) or name.partition("|")[0] for name in _history_names(history)
+        )
+        history = dataclasses.replace(history, lead=lead, field=field, value=value, at=at)
+    return dataclasses.replace(table, join=join, marks=marks, history=history)
 
 
 def _settled(source: str, header: Sequence[str]) -> str | None:
@@ -180,14 +209,21 @@ def _settled(source: str, header: Sequence[str]) -> str | None:
         return source if source == "#line" else None
     plain: dict[str, str] = {}
     for name in header:
-        plain.setdefault(_plain(name), name)
+        plain.setdefault(plain_name(name), name)
     for name in source.split("|"):
         if name in header:
             return name
-        if _plain(name) in plain:
-            return plain[_plain(name)]
+        if plain_name(name) in plain:
+            return plain[plain_name(name)]
     return None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a column's name without what differs between exports of one system.
+
+    Examples
+    --------
+    >>> plain_name("property_hs_lead_status"), plain_name("HS Lead Status")
+    ('hsleadstatus', 'hsleadstatus')
+    """
     return re.sub(r"[^a-z0-9]", "", name.casefold()).removeprefix("property")

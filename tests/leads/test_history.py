@@ -109,3 +109,12 @@ def test_leads_can_be_scored_where_the_table_of_changes_is_not_there(read, tmp_p
         assert sum(len(batch.frame) for batch in stream) == 4
     with pytest.raises(InputMissingError, match=r"changes\.csv"):
         ingest_leads(contract, output=tmp_path / "out.parquet")
+
+
+def test_a_log_of_new_values_says_what_each_replaced(read, tmp_path):
+    contract = CONTRACT.replace("old: OldValue", "new: NewValue").replace("20%", "50%")
+    rating = read(contract).frame["rating"].astype(object)
+    assert rating.tolist()[:2] == ["Warm", "Hot"]
+    assert pd.isna(rating[2])
+    with pytest.raises(ContractError, match="old"):
+        parse_contract(CONTRACT.replace("old: OldValue", "new: NewValue, old: OldValue"), folder=tmp_path)

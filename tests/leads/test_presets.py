@@ -254,3 +254,226 @@ def test_an_unknown_preset_is_refused(tmp_path):
         extended(tmp_path, "salesforc")
     with pytest.raises(ContractError, match="the preset has no column 'ratin'"):
         extended(tmp_path, "salesforce", more="drop: [ratin]\n")
+
+
+def real_header(shared_data, name):
+    with (shared_data / "crm_headers" / name).open(encoding="utf-8") as stream:
+        return next(csv.reader(stream))
+
+
+def read_twice(folder, preset, tables, more=""):
+    """Read whole and in batches; both must say the same."""
+    contract = extended(folder, preset, tables, more)
+    table = read_leads(contract)
+    report = ingest_leads(contract, output=folder / "out.parquet")
+    assert report.to_dict() == table.to_dict()
+    assert pd.read_parquet(folder / "out.parquet").shape[0] == len(table)
+    return table
+
+
+def test_salesforce_as_it_is_replicated(tmp_path, shared_data):
+    header = real_header(shared_data, "dbt_salesforce_source__sf_lead_data.csv")
+    born = {"is_deleted": "FALSE", "_fivetran_active": "true", "created_date": "2021-01-05 10:00:00"}
+    rows = [
+        {
+            "id": "00Q1",
+            "is_converted": "TRUE",
+            "status": "Closed - Qualified",
+            "converted_opportunity_id": "006A",
+        },
+        {"id": "00Q2", "is_converted": "FALSE", "status": "Closed - Converted", "owner_id": "00G1"},
+        {"id": "00Q3", "is_converted": "TRUE", "converted_opportunity_id": "006B", "industry": "Banking"},
+        {"id": "00Q4", "is_converted": "FALSE", "is_deleted": "TRUE"},
+        {"id": "00Q5", "is_converted": "FALSE", "master_record_id": "00Q1"},
+        {"id": "00Q1", "is_converted": "FALSE", "_fivetran_active": "false"},
+        {"id": "00Q6", "is_converted": "TRUE", "converted_opportunity_id": "006C"},
+    ]
+    common = {
+        "owner_id": "0051",
+        "number_of_employees": "500",
+        "lead_source": "--None--",
+        "email": "canary@x.com",
+    }
+    write(tmp_path / "leads.csv", header, *(by_name(header, **(common | born | row)) for row in rows))
+    header = real_header(shared_data, "dbt_salesforce_source__sf_opportunity_data.csv")
+    deals = [
+        {
+            "id": "006A",
+            "is_closed": "true",
+            "is_won": "true",
+            "stage_name": "Picked Up / Won",
+            "amount": "12000",
+        },
+        {"id": "006A", "is_closed": "false", "is_won": "false", "_fivetran_active": "false"},
+        {"id": "006B", "is_closed": "true", "is_won": "false", "stage_name": "Alternative Quote"},
+        {"id": "006C", "is_closed": "false", "is_won": "false", "stage_name": "Closed Won?"},
+    ]
+    common = {"is_deleted": "false", "_fivetran_active": "true", "close_date": "2021-03-01 00:00:00"}
+    write(tmp_path / "deals.csv", header, *(by_name(header, **(common | row)) for row in deals))
+    write(
+        tmp_path / "history.csv",
+        ["Id", "LeadId", "Field", "OldValue", "NewValue", "CreatedDate"],
+        ["1", "00Q1", "NumberOfEmployees", "20", "500", "2021-02-05T10:00:00.000+0000"],
+        ["2", "00Q1", "Employees", "", "20", "2021-01-05T10:00:00.400+0000"],
+        ["3", "00Q3", "Industry", "Retail", "Banking", "2021-02-05T10:00:00.000+0000"],
+    )
+    tables = "leads: {path: leads.csv}, opportunities: {path: deals.csv}, lead_history: {path: history.csv}"
+    table = read_twice(tmp_path, "salesforce", tables)
+    frame = table.frame.set_index("lead_id")
+    assert frame.index.tolist() == ["00Q1", "00Q2", "00Q3", "00Q6"]
+    assert frame["verdict"].tolist() == ["accepted", "pending", "accepted", "accepted"]
+    assert frame["outcome"].tolist() == ["won", "open", "lost", "open"]
+    assert frame["rep"].isna().tolist() == [False, True, False, False]
+    assert frame["lead_source"].isna().all()
+    assert frame["employees"].tolist() == [20, 500, 500, 500]
+    assert frame.loc["00Q3", "industry"] == "Retail"
+    assert frame.loc["00Q1", "amount"] == 12000
+    assert str(frame["created_at"].iloc[0]) == "2021-01-05 10:00:00+00:00"
+    assert table.quarantine["rule"].tolist() == ["deleted"]
+    assert table.manifest.duplicates == 2
+    assert "canary" not in frame.to_csv()
+
+
+def test_hubspot_deals_are_found_through_the_association_table(tmp_path, shared_data):
+    header = real_header(shared_data, "dbt_hubspot_source__contact_data.csv")
+    header += ["property_lifecyclestage", "property_numemployees", "property_hubspot_owner_id"]
+    common = {"_fivetran_deleted": "FALSE", "property_createdate": "2021-01-05 10:00:00"}
+    common |= {"property_email": "canary@x.com", "property_numemployees": "100-500"}
+    stages = ["customer", "opportunity", "lead", "salesqualifiedlead"]
+    rows = [{"id": str(n), "property_lifecyclestage": stage} for n, stage in enumerate(stages, 1)]
+    rows += [{"id": "5", "_fivetran_deleted": "TRUE"}]
+    write(tmp_path / "leads.csv", header, *(by_name(header, **(common | row)) for row in rows))
+    header = real_header(shared_data, "dbt_hubspot_source__deal_data.csv")
+    header += ["property_hs_is_closed", "property_hs_is_closed_won"]
+    common = {"is_deleted": "false", "property_closedate": "2021-03-01 00:00:00", "property_amount": "900"}
+    deals = [
+        {"deal_id": "d1", "property_hs_is_closed": "true", "property_hs_is_closed_won": "true"},
+        {"deal_id": "d2", "property_hs_is_closed": "true", "property_hs_is_closed_won": "false"},
+        {"deal_id": "d4", "property_hs_is_closed": "false", "property_hs_is_closed_won": "false"},
+    ]
+    write(tmp_path / "deals.csv", header, *(by_name(header, **(common | row)) for row in deals))
+    write(
+        tmp_path / "deal_contact.csv",
+        ["deal_id", "contact_id", "category", "type_id"],
+        *(
+            [deal, contact, "HUBSPOT_DEFINED", "3"]
+            for deal, contact in (("d1", "1"), ("d2", "2"), ("d4", "4"))
+        ),
+        ["d2", "1", "HUBSPOT_DEFINED", "3"],
+    )
+    header = real_header(shared_data, "dbt_hubspot_source__contact_property_history_data.csv")
+    changes = [
+        ("1", "5-25", "05 10:00:00.412"),
+        ("1", "100-500", "20 08:00:00.001"),
+        ("2", "100-500", "20 08:00:00"),
+    ]
+    rows = [
+        by_name(header, contact_id=lead, name="numemployees", value=value, timestamp=f"2021-01-{at}")
+        for lead, value, at in reversed(changes)
+    ]
+    write(tmp_path / "history.csv", header, *rows)
+    tables = "leads: {path: leads.csv}, deal_contact: {path: deal_contact.csv}, deals: {path: deals.csv}"
+    tables += ", property_history: {path: history.csv}"
+    table = read_twice(tmp_path, "hubspot", tables)
+    frame = table.frame
+    assert frame["lead_id"].tolist() == ["1", "2", "3", "4"]
+    assert frame["verdict"].tolist() == ["accepted", "accepted", "pending", "accepted"]
+    assert frame["outcome"].tolist() == ["won", "lost", "open", "open"]
+    assert frame["amount"].isna().tolist() == [False, False, True, False]
+    sizes = frame["employees_range"].astype(object)
+    assert sizes.tolist()[0] == "5-25"
+    assert pd.isna(sizes[1])  # it had none when the contact came in
+    assert sizes.tolist()[2:] == ["100-500", "100-500"]
+    assert sorted(table.quarantine["rule"]) == ["conflicting_key", "deleted"]
+
+
+def test_hubspot_deals_are_found_through_a_column_of_the_contacts(tmp_path):
+    header = ["Record ID", "Create Date", "Lifecycle Stage", "Associated Deal IDs"]
+    write(
+        tmp_path / "leads.csv",
+        header,
+        ["1", "2021-01-05 10:00", "Customer", "77"],
+        ["2", "2021-01-05 10:00", "Lead", ""],
+    )
+    header = ["Record ID", "Is Closed Won", "Is Closed", "Close Date", "Amount"]
+    write(tmp_path / "deals.csv", header, ["77", "true", "true", "2021-03-01 09:30", "5,000"])
+    frame = read_twice(tmp_path, "hubspot", "leads: {path: leads.csv}, deals: {path: deals.csv}").frame
+    assert frame["outcome"].tolist() == ["won", "open"]
+    assert frame["amount"].tolist()[0] == 5000
+
+
+def test_pardot_opportunities_are_found_through_the_association_table(tmp_path, shared_data):
+    header = real_header(shared_data, "dbt_pardot_source__pardot_prospect_data.csv")
+    common = {"_fivetran_deleted": "FALSE", "created_at": "2021-01-05 10:00:00 UTC", "password": "hunter2"}
+    rows = [{"id": str(n), "score": "250", "grade": "A+"} for n in (1, 2, 3)]
+    write(tmp_path / "leads.csv", header, *(by_name(header, **(common | row)) for row in rows))
+    header = real_header(shared_data, "dbt_pardot_source__pardot_opportunity_data.csv")
+    deals = [("9", "Won", "50000.0"), ("8", "Lost", "")]
+    common = {"closed_at": "2021-03-01 21:00:00 UTC", "probability": "100"}
+    rows = [
+        by_name(header, id=key, status=status, stage="Closed", value=value, **common)
+        for key, status, value in deals
+    ]
+    write(tmp_path / "deals.csv", header, *rows)
+    write(tmp_path / "between.csv", ["opportunity_id", "prospect_id"], ["9", "1"], ["8", "2"])
+    tables = "leads: {path: leads.csv}, opportunity_prospect: {path: between.csv}, opportunities: {path: deals.csv}"
+    frame = read_twice(tmp_path, "pardot", tables).frame
+    assert frame["outcome"].tolist() == ["won", "lost", "open"]
+    assert frame["amount"].tolist()[0] == 50000
+    assert "hunter2" not in frame.to_csv()
+
+
+def test_marketo_attributes_are_set_back_by_the_activity_log(tmp_path, shared_data):
+    header = [
+        *real_header(shared_data, "dbt_marketo_source__marketo_lead_data.csv"),
+        "lead_source",
+        "number_of_employees",
+    ]
+    common = {"created_at": "2021-01-05 10:00:00.000", "lead_source": "List", "number_of_employees": "400"}
+    rows = [by_name(header, id=str(n), email="canary@x.com", **common) for n in (1, 2)]
+    write(tmp_path / "leads.csv", header, *rows)
+    header = ["activity_date", "lead_id", "primary_attribute_value", "old_value", "new_value", "reason"]
+    write(
+        tmp_path / "log.csv",
+        header,
+        ["2021-02-01 10:00:00", "1", "Lead Source", "Web", "List", ""],
+        ["2021-02-02 10:00:00", "1", "Industry Group", "x", "y", ""],
+    )
+    tables = "leads: {path: leads.csv}, data_value_changes: {path: log.csv}"
+    frame = read_twice(tmp_path, "marketo", tables).frame
+    assert frame["lead_source"].tolist() == ["Web", "List"]
+    assert frame["employees"].tolist() == [400, 400]
+    assert "canary" not in frame.to_csv()
+
+
+def test_dynamics_labels_are_read_like_numbers(tmp_path):
+    header = ["(Do Not Modify) Lead", "Created On", "Status", "Status Reason", "Rating", "Budget", "Need"]
+    header += ["Purchase Timeframe", "Confirm Interest", "Owner"]
+    day = "2021-01-05T10:00:00Z"
+    write(
+        tmp_path / "leads.csv",
+        header,
+        ["a", day, "Qualified", "Qualified", "Hot", "Can Buy", "Must have", "This Quarter", "No", "Ann"],
+        [
+            "b",
+            day,
+            "Disqualified",
+            "Cannot Contact",
+            "Warm",
+            "No Committed Budget",
+            "No need",
+            "Unknown",
+            "Yes",
+            "",
+        ],
+        ["c", day, "Open", "New", "Cold", "", "", "", "", ""],
+    )
+    frame = read_twice(tmp_path, "dynamics", "leads: {path: leads.csv}").frame
+    assert frame["verdict"].tolist() == ["accepted", "rejected", "pending"]
+    assert frame["lead_quality"].isna().tolist() == [False, True, False]
+    assert frame["reason_family"].tolist()[1] == "contactability"
+    assert frame["budget_status"].tolist()[:2] == ["Can Buy", "No Committed Budget"]
+    assert frame["budget_status"].dropna().max() == "Can Buy"
+    assert frame["need"].dropna().min() == "No need"
+    assert frame["purchase_timeframe"].isna().tolist() == [False, True, True]
+    assert frame["confirmed_interest"].tolist()[:2] == [True, False]
