@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +24,11 @@ from leadml.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from leadml.leads import AuditReport, IngestReport, LeadTable
+    from collections.abc import Hashable
+
+    import pandas as pd
+
+    from leadml.leads import AuditReport, FunnelReport, IngestReport, LeadTable
 
 __all__ = ["add_commands"]
 
@@ -124,20 +130,112 @@ def funnel(
 ) -> None:
     """Follow the leads from capture to deal.
 
-    Captured, handed over, answered by Sales, won, and how long each took.
+    Captured, handed over, answered by Sales, won, and how long each took; why leads were rejected, and what
+    became of those that came back.
 
     Only leads old enough to have an answer count in a rate; reps are numbered, groups under 20 are hidden.
     """
-    from leadml.leads import compute_funnel, load_contract, read_leads
+    from leadml.errors import LeadsError
+    from leadml.leads import compute_funnel, find_recycled, load_contract, read_leads, summarise_reasons
 
     table = read_leads(load_contract(contract), leads=leads, as_of=as_day(as_of))
     report = compute_funnel(table, by=by, limit_days=limit_days)
+    more: dict[str, pd.DataFrame | None] = {"reasons": None, "recycled": None}
+    for name, compute in (("reasons", summarise_reasons), ("recycled", find_recycled)):
+        with suppress(LeadsError):  # leads without reasons, accounts or dates have no such part
+            more[name] = compute(table)
+    reasons, recycled = more["reasons"], more["recycled"]
     if json:
-        print_json({"funnel": report.to_frame().astype(object).where(lambda frame: frame.notna(), None)
-                    .to_dict("records")})  # fmt: skip
+        document = {"funnel": _records(report.to_frame())}
+        if reasons is not None:
+            document["reasons"] = _records(reasons)
+        if recycled is not None:
+            document["recycled"] = _records(_fates(recycled))
+        print_json(document)
     else:
-        print(report)
+        print("\n".join(_describe_funnel(report)))
+        print("\n".join(_describe_sides(reasons, recycled)), end="")
     finish(rows=table.manifest)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def _describe_funnel(report: FunnelReport) -> list[str]:
+    """Write the funnel as a table of one line per group, with ranges and how fast Sales was."""
+    limit = f"in {report.limit_days} d"
+    head = ("", "captured", "handed", "accepted of matured", "won of matured", "verdict", limit)
+    rows = [(*head, "unworked", "won after", "too young")]
+    rows += [
+        (
+            str(row["group"]),
+            f"{row['captured']:,}",
+            f"{row['handed_over']:,}",
+            _rate(row, "accepted"),
+            _rate(row, "won"),
+            _days(row["days_to_verdict"]),
+            "–" if math.isnan(row["in_time"]) else f"{row['in_time']:.0%}",
+            "–" if math.isnan(row["unworked"]) else f"{row['unworked']:,.0f}",
+            _days(row["days_to_won"]),
+            f"{row['too_young']:,}",
+        )
+        for row in report.frame.to_dict("records")
+    ]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(head) + 3)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+    ]
+    last = "Ranges: 95 %. verdict, won after: median days from the handoff."
+    last += f" unworked: {report.limit_days} days old or more, no verdict."
+    if report.hidden:
+        last += f" {report.hidden} groups under 20 leads are not shown."
+    return [f"funnel by {report.by}", *lines, last]
+
+
+def _rate(row: dict[Hashable, Any], name: str) -> str:
+    n = row[f"{name}_n"]
+    if not n:
+        return "–"
+    rate, low, high = (100 * row[f"{name}_{each}"] for each in ("rate", "low", "high"))
+    return f"{rate:.1f} % ({low:.1f}–{high:.1f}) of {n:,}"
+
+
+def _days(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.0f} d"
+
+
+def _fates(recycled: pd.DataFrame) -> pd.DataFrame:
+    """Count what became of the leads that came back: one row per verdict and outcome."""
+    names = [name for name in ("verdict", "outcome") if name in recycled.columns]
+    return recycled.groupby(names).size().rename("n").reset_index() if names else recycled.head(0)
+
+
+def _describe_sides(reasons: pd.DataFrame | None, recycled: pd.DataFrame | None) -> list[str]:
+    lines = []
+    if reasons is not None and reasons["n"].sum():
+        shown = reasons[reasons["n"] >= 20]
+        parts = [
+            f"{family} {share:.0%}" + (" (counts against the definition)" if counts else "")
+            for family, share, counts in zip(
+                shown["family"], shown["share"], shown["counts_against"], strict=True
+            )
+        ]
+        parts += [f"{int(reasons['n'].sum() - shown['n'].sum())} other"] if len(shown) < len(reasons) else []
+        lines.append("rejected for: " + ", ".join(parts))
+    if recycled is not None:
+        text = f"recycled: {len(recycled):,} leads of accounts that had been rejected or lost before"
+        if len(recycled) >= 20:
+            fates = [
+                f"{count:,} {fate}"
+                for name in ("verdict", "outcome")
+                if name in recycled.columns
+                for fate, count in recycled[name].value_counts().items()
+                if count
+            ]
+            text += f" (later: {', '.join(fates)})"
+        lines.append(text)
+    return [*lines, ""] if lines else []
 
 
 def _describe(table: LeadTable | IngestReport) -> str:

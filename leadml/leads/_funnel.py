@@ -17,11 +17,14 @@ from leadml.leads._targets import compute_targets
 if TYPE_CHECKING:
     import datetime as dt
 
+    from numpy.typing import NDArray
+
     from leadml.leads._table import LeadTable
 
 __all__ = ["FunnelReport", "compute_funnel", "find_recycled", "summarise_reasons"]
 
 SMALLEST_GROUP = 20
+_DATED = 0.9
 _BEFORE_CONTACT = frozenset({"procedural", "clerical", "definitional", "already_ours", "opt_out"})
 
 
@@ -92,8 +95,9 @@ def compute_funnel(
         ``accepted``, ``won``; ``accepted_rate`` and ``won_rate`` of the matured handed-over leads with
         ``…_low`` and ``…_high`` (95 %, Clopper–Pearson) and ``…_n``; ``too_young`` (handed over, outcome not
         matured); ``days_to_verdict`` and ``days_to_won`` (medians of those that happened); ``in_time`` (share
-        with a verdict within the limit, of the leads older than it); ``unworked`` (handed over, older than
-        the limit, still without verdict).
+        with a verdict within the limit, of the leads older than it; NaN where under 90 % of the verdicts have
+        a date); ``unworked`` (handed over, older than the limit, still without verdict). Where no handoff is
+        dated, every captured lead waits for an answer; without a verdict column both are NaN.
 
     Raises
     ------
@@ -122,6 +126,7 @@ def compute_funnel(
             "accepted_old": targets["accepted_mature"].to_numpy(dtype=bool),
             "won_label": targets["won"].to_numpy(),
             "won_old": targets["won_mature"].to_numpy(dtype=bool),
+            "waits": _waits(table, targets),
             "age": targets["age_days"].to_numpy(),
             "to_verdict": _days(decided, start, n),
             "to_won": np.where(
@@ -139,6 +144,8 @@ def compute_funnel(
         rows.append({"group": str(name), **_row(part, limit_days)})
     columns = ["group", *_row(facts.head(0), limit_days)]
     frame = pd.DataFrame(rows, columns=columns)
+    if verdict is None:
+        frame = frame.assign(unworked=np.nan, in_time=np.nan)
     return FunnelReport(by=by, frame=frame, hidden=hidden, limit_days=limit_days)
 
 
@@ -163,6 +170,13 @@ def _groups(table: LeadTable, targets: pd.DataFrame, by: str) -> Any:
     return values.astype(object).where(values.notna(), "(missing)").astype(str).to_numpy(dtype=object)
 
 
+def _waits(table: LeadTable, targets: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return the leads that Sales is to answer: handed over, or all where no handoff is dated."""
+    if table.role("handed_over") is None:
+        return np.ones(len(targets), dtype=bool)
+    return targets["worked"].to_numpy(dtype=bool)
+
+
 def _days(ended: pd.Series[Any] | None, start: pd.Series[Any], n: int) -> Any:
     if ended is None or start.dtype.kind != "M":
         return np.full(n, np.nan)
@@ -172,9 +186,8 @@ def _days(ended: pd.Series[Any] | None, start: pd.Series[Any], n: int) -> Any:
 def _row(part: pd.DataFrame, limit_days: int) -> dict[str, Any]:
     handed = part[part["handed"]]
     decided = handed["accepted"] | handed["rejected"]
-    due = handed[handed["age"] >= limit_days]
+    due = part[part["waits"] & (part["age"] >= limit_days)]
     late = ~(due["accepted"] | due["rejected"])
-    timed = due["to_verdict"].notna() & ~late
     row: dict[str, Any] = {
         "captured": len(part),
         "handed_over": len(handed),
@@ -191,15 +204,22 @@ def _row(part: pd.DataFrame, limit_days: int) -> dict[str, Any]:
             f"{name}_low": low,
             f"{name}_high": high,
         }
-    in_time = float((due["to_verdict"][timed] <= limit_days).sum() / len(due)) if timed.any() else np.nan
     row |= {
         "too_young": int((~handed["won_old"]).sum()),
         "days_to_verdict": float(handed["to_verdict"].dropna().median()),
         "days_to_won": float(handed["to_won"].dropna().median()),
-        "in_time": in_time,
+        "in_time": _in_time(due[~late], len(due), limit_days),
         "unworked": int(late.sum()),
     }
     return row
+
+
+def _in_time(answered: pd.DataFrame, n_due: int, limit_days: int) -> float:
+    """Return the share answered within the limit; nobody knows it where answers are not dated."""
+    dated = answered["to_verdict"].dropna()
+    if len(dated) < max(1.0, _DATED * len(answered)):
+        return float("nan")
+    return float((dated <= limit_days).sum()) / (n_due - len(answered) + len(dated))
 
 
 def _interval(k: int, n: int) -> tuple[float, float]:
@@ -243,20 +263,7 @@ def find_recycled(table: LeadTable) -> pd.DataFrame:
         ended = ended | (verdict == "rejected").to_numpy()
     if outcome is not None:
         ended = ended | (outcome == "lost").to_numpy()
-    facts = pd.DataFrame(
-        {"account": account.to_numpy(dtype=object), "start": start.to_numpy(), "ended": ended}
-    )
-    facts = facts[account.notna().to_numpy() & start.notna().to_numpy()]
-    facts = facts[facts["account"].duplicated(keep=False)].sort_values("start", kind="stable")
-    rows = []
-    for _, part in facts.groupby("account", sort=True):
-        earlier: int | None = None
-        for place, row in part.iterrows():
-            if earlier is not None and facts.loc[earlier, "start"] < row["start"]:
-                days = (row["start"] - facts.loc[earlier, "start"]).days
-                rows.append({"lead": place, "earlier": earlier, "days_between": days})
-            earlier = int(str(place)) if row["ended"] else earlier
-    found = pd.DataFrame(rows, columns=["lead", "earlier", "days_between"])
+    found = _returns(account, start, ended)
     frame = pd.DataFrame(
         {
             "lead_id": ids.loc[found["lead"]].to_numpy(dtype=object),
@@ -268,6 +275,38 @@ def find_recycled(table: LeadTable) -> pd.DataFrame:
         if series is not None:
             frame[name] = series.loc[found["lead"]].to_numpy(dtype=object)
     return frame
+
+
+def _returns(account: pd.Series[Any], start: pd.Series[Any], ended: NDArray[np.bool_]) -> pd.DataFrame:
+    """Pair each lead with the latest one of its account that began before it and had ended badly."""
+    facts = pd.DataFrame(
+        {
+            "account": pd.factorize(account)[0],
+            "start": start.to_numpy(),
+            "lead": np.arange(len(account)),
+            "ended": ended,
+        }
+    )
+    facts = facts[(facts["account"] >= 0).to_numpy() & start.notna().to_numpy()]
+    facts = facts.sort_values(["account", "start"], kind="stable")
+    bad = facts[facts["ended"]].rename(columns={"lead": "earlier"}).drop(columns="ended")
+    bad["earlier_start"] = bad["start"]
+    found = pd.merge_asof(
+        facts.sort_values("start", kind="stable"),
+        bad.sort_values("start", kind="stable"),
+        on="start",
+        by="account",
+        allow_exact_matches=False,
+    ).dropna(subset=["earlier"])
+    order = account.iloc[found["lead"]].astype(str).to_numpy(dtype=object)
+    found = found.assign(name=order).sort_values(["name", "start"], kind="stable")
+    return pd.DataFrame(
+        {
+            "lead": found["lead"].to_numpy(dtype=np.int64),
+            "earlier": found["earlier"].to_numpy(dtype=np.int64),
+            "days_between": (found["start"] - found["earlier_start"]).dt.days.to_numpy(dtype=np.float64),
+        }
+    )
 
 
 def summarise_reasons(table: LeadTable) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -549,7 +550,31 @@ def test_the_funnel_follows_the_leads(run, folder):
     assert code == 0
     assert sum(row["captured"] for row in rows) == 300
     assert run("funnel", folder / "contract.yaml", "--by", "employees")[0] == 65
-    assert run("funnel", folder / "contract.yaml")[0] == 0
+    code, out, _ = run("funnel", folder / "contract.yaml", "--limit-days", "3")
+    assert code == 0
+    assert re.search(r"accepted of matured .* in 3 d  unworked", out)
+    assert re.search(r"2025Q1 .* % \(\d+\.\d–\d+\.\d\) of \d+", out)
+
+
+def test_the_funnel_tells_reasons_and_what_became_of_recycled_leads(run, tmp_path):
+    from leadml.leads import write_synthetic_leads
+
+    contract = write_synthetic_leads(tmp_path, n_leads=3000).contract_path
+    text = contract.read_text()
+    code, out, _ = run("funnel", contract, "--by", "rep")
+    assert code == 3
+    assert re.search(r"rejected for: definitional \d+% \(counts against the definition\)", out)
+    assert "recycled" not in out
+    assert "rep-" not in out
+    assert "Queue" not in out
+    contract.write_text(
+        text.replace("columns:\n", "columns:\n  firm: {from: leads.Company, role: account}\n", 1)
+    )
+    code, out, _ = run("funnel", contract, "--json")
+    told = json.loads(out)
+    assert sum(row["n"] for row in told["recycled"]) > 500
+    assert {row["verdict"] for row in told["recycled"]} == {"accepted", "rejected", "pending"}
+    assert "recycled: " in run("funnel", contract)[1]
 
 
 def test_scores_go_to_a_table_and_to_the_crm(run, folder):

@@ -1,5 +1,10 @@
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from leadml.errors import LeadsError
 from leadml.leads import (
@@ -31,6 +36,17 @@ windows: {verdict: 10 days, outcome: 30 days}
 """
 
 
+RECYCLED = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  lead_id: {from: leads.id, role: id}
+  created_on: {from: leads.created, role: created, type: date}
+  company: {from: leads.account, role: account}
+  verdict: {from: leads.verdict, role: verdict, accepted: [a], rejected: [r]}
+"""
+
+
 @pytest.fixture
 def tiny(tmp_path):
     rows = ["id,created,kind,size,verdict,decided,reason,rep"]
@@ -57,6 +73,7 @@ def test_a_funnel_counts_by_hand(tiny):
     assert web["unworked"] == 0
     assert web["won"] == 0
     assert frame.loc["list", "handed_over"] == 0
+    assert frame.loc["list", "unworked"] == 25  # no handoff is dated: every captured lead waits
     assert "1 too small to show" in repr(report)
     assert "<table" in report._repr_html_()
 
@@ -97,6 +114,25 @@ def test_without_reps_there_is_no_table_of_reps(tmp_path):
     assert compute_funnel(table).frame.empty
     with pytest.raises(LeadsError, match="no verdict with a reason"):
         summarise_reasons(table)
+
+
+def test_nobody_knows_the_response_time_where_answers_have_no_date(tiny):
+    undated = tiny.frame.assign(
+        decided_on=tiny.frame["decided_on"].where(tiny.frame["verdict"] != "rejected")
+    )
+    frame = compute_funnel(dataclasses.replace(tiny, frame=undated), by="kind").frame.set_index("group")
+    assert np.isnan(frame.loc["web", "in_time"])
+    assert frame.loc["web", "unworked"] == 0
+
+
+def test_without_verdicts_nobody_is_called_unworked(tiny):
+    names = [each for each in tiny.contract.columns if each.role != "verdict"]
+    contract = dataclasses.replace(tiny.contract, columns=tuple(names))
+    table = dataclasses.replace(tiny, contract=contract, frame=tiny.frame.drop(columns="verdict"))
+    frame = compute_funnel(table, by="kind").frame
+    assert frame["unworked"].isna().all()
+    assert frame["in_time"].isna().all()
+    assert frame["captured"].tolist() == [25, 34]
 
 
 def test_only_definitional_reasons_count_against_the_definition(tiny):
@@ -156,19 +192,48 @@ def test_recycled_leads_are_followed(tmp_path):
         "8,2021-01-25,,r",
     ]
     (tmp_path / "leads.csv").write_text("\n".join([*rows, ""]))
-    text = """
-name: x
-tables: {leads: {path: leads.csv}}
-columns:
-  lead_id: {from: leads.id, role: id}
-  created_on: {from: leads.created, role: created, type: date}
-  company: {from: leads.account, role: account}
-  verdict: {from: leads.verdict, role: verdict, accepted: [a], rejected: [r]}
-"""
-    found = find_recycled(read_leads(parse_contract(text, folder=tmp_path)))
+    found = find_recycled(read_leads(parse_contract(RECYCLED, folder=tmp_path)))
     assert found[["lead_id", "earlier_lead_id"]].to_numpy().tolist() == [["2", "1"], ["7", "6"]]
     assert found["days_between"].tolist() == [59, 20]
     assert found["verdict"].tolist() == ["accepted", "pending"]
-    without = text.replace("  company: {from: leads.account, role: account}\n", "")
+    without = RECYCLED.replace("  company: {from: leads.account, role: account}\n", "")
     with pytest.raises(LeadsError, match="role account and dates"):
         find_recycled(read_leads(parse_contract(without, folder=tmp_path)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["A", "B", None]), st.integers(0, 6), st.sampled_from("ar")), max_size=14
+    )
+)
+def test_a_recycled_lead_is_paired_with_the_latest_that_had_ended_before_it(leads):
+    table, _ = generate_leads(10)
+    starts = [pd.Timestamp("2024-01-01") + pd.Timedelta(days=day) for _, day, _ in leads]
+    verdicts = [{"a": "accepted", "r": "rejected"}[verdict] for _, _, verdict in leads]
+    frame = pd.DataFrame(
+        {
+            "lead_id": pd.Series([str(place) for place in range(len(leads))], dtype=object),
+            "created_on": pd.Series(starts, dtype="datetime64[ns]"),
+            "company": pd.Series([account for account, _, _ in leads], dtype=object),
+            "verdict": pd.Series(verdicts, dtype=object),
+        }
+    )
+    contract = parse_contract(RECYCLED)
+    found = find_recycled(dataclasses.replace(table, frame=frame, contract=contract))
+    expected = {}
+    for place, (account, day, _) in enumerate(leads):
+        before = [
+            (other_day, other)
+            for other, (other_account, other_day, verdict) in enumerate(leads)
+            if account is not None and other_account == account and other_day < day and verdict == "r"
+        ]
+        if before:
+            earlier_day, earlier = max(before)
+            expected[str(place)] = (str(earlier), day - earlier_day)
+    assert {
+        lead: (earlier, days)
+        for lead, earlier, days in zip(
+            found["lead_id"], found["earlier_lead_id"], found["days_between"], strict=True
+        )
+    } == expected
