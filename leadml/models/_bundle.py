@@ -463,7 +463,14 @@ def _cut_points(pipeline: Pipeline) -> list[list[float]]:
     elif hasattr(model, "grids_"):
         grids = [np.asarray(grid, dtype=np.float64) for grid in model.grids_]
     else:
-        grids = [np.asarray(grid, dtype=np.float64) for grid in model._bin_mapper.bin_thresholds_]  # noqa: SLF001
+        grids = [
+            cuts if len(cuts) else np.asarray(bins, dtype=np.float64)
+            for cuts, bins in zip(
+                pipeline["encode"].cuts_,
+                model._bin_mapper.bin_thresholds_,  # noqa: SLF001
+                strict=True,
+            )
+        ]
     out = []
     for grid in grids:
         finite = grid[np.isfinite(grid)]

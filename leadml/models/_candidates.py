@@ -29,6 +29,7 @@ __all__ = ["Candidate", "Choice", "choose_candidate", "list_candidates", "order_
 _ORIGINS = (0.4, 0.6, 0.8)
 _ORIGINS_OF_MANY = (0.5, 0.75)
 _MIN_CLASS = 5
+_MAX_BINS = 255  # the most that the booster takes
 _MANY_LEADS = 15_000
 
 
@@ -135,12 +136,12 @@ def list_candidates(
                 max_leaf_nodes=n_leaves,
                 min_samples_leaf=25,
                 l2_regularization=5.0,
-                max_bins=255,
+                max_bins=_MAX_BINS,
                 early_stopping=False,
                 monotonic_cst=list(monotone) if monotone is not None else None,
                 random_state=random_state,
             )
-            return _pipeline(features, model, ignore)
+            return _pipeline(features, model, ignore, max_groups=_MAX_BINS)
 
         follows = "" if n_leaves == 8 else "boosting"
         return Candidate(name=name, build=build, ignores=ignore, follows=follows)
@@ -171,11 +172,14 @@ def _code_kind(feature: Feature) -> str:
     return "number" if feature.kind == "age" else feature.kind
 
 
-def _pipeline(features: Sequence[Feature], model: Any, ignore: tuple[str, ...]) -> Pipeline:
+def _pipeline(
+    features: Sequence[Feature], model: Any, ignore: tuple[str, ...], *, max_groups: int | None = None
+) -> Pipeline:
     encoder = LeadEncoder(
         kinds={feature.name: _code_kind(feature) for feature in features},
         levels={feature.name: list(feature.levels) for feature in features if feature.levels},
         ignore=ignore,
+        max_groups=max_groups,
     )
     return Pipeline([("encode", encoder), ("model", model)])
 

@@ -42,6 +42,10 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         Leads that a level needs for a code of its own.
     ignore : sequence of str, default ()
         Columns that are expected but say nothing: they are 0 for everybody.
+    max_groups : int, optional
+        Numbers become the order code of one of at most so many groups of values, by default they stay
+        numbers. A value as frequent as two groups has a group of its own: amounts that a price list or a
+        form suggests are then not thrown together with their neighbours, as equal quantiles do.
 
     Attributes
     ----------
@@ -51,6 +55,8 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         Level of each code, empty for numbers and booleans.
     other_ : list of int
         Code of "other" in each column, -1 without one.
+    cuts_ : list of ndarray
+        Points between the groups of each number; empty without `max_groups` and for other kinds.
     empty_ : list of bool
         Columns without a value in `fit`; they are 0 whatever comes, for there is nothing to tell apart.
 
@@ -69,11 +75,13 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         levels: Mapping[str, Sequence[str]] | None = None,
         min_count: int = 20,
         ignore: Sequence[str] = (),
+        max_groups: int | None = None,
     ) -> None:
         self.kinds = kinds
         self.levels = levels
         self.min_count = min_count
         self.ignore = ignore
+        self.max_groups = max_groups
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> LeadEncoder:
         """Learn the levels and their codes.
@@ -98,12 +106,17 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         self.kinds_: list[str] = []
         self.levels_: list[list[str]] = []
         self.other_: list[int] = []
+        self.cuts_: list[NDArray[np.float64]] = []
         for name in frame.columns:
             kind = self.kinds[name] if self.kinds is not None else _kind(frame[name])
             declared = [str(level) for level in (self.levels or {}).get(name, ())]
             other = -1
             if kind == "category":
                 declared, other = _learn_levels(frame[name], positive, self.min_count)
+            cuts = np.empty(0)
+            if kind == "number" and self.max_groups is not None:
+                cuts = _learn_cuts(_numbers(frame[name]), self.max_groups)
+            self.cuts_.append(cuts)
             self.kinds_.append(kind)
             self.levels_.append(declared)
             self.other_.append(other)
@@ -135,7 +148,8 @@ class LeadEncoder(TransformerMixin, BaseEstimator):
         for j, kind in enumerate(self.kinds_):
             column = frame.iloc[:, j]
             if kind == "number":
-                out[:, j] = _numbers(column)
+                values = _numbers(column)
+                out[:, j] = values if self.max_groups is None else _group(values, self.cuts_[j])
             elif kind == "boolean":
                 out[:, j] = _booleans(column)
             else:
@@ -196,6 +210,25 @@ def _numbers(column: pd.Series) -> NDArray[np.float64]:
             )
     values = np.where(np.isfinite(values), values, np.nan)
     return np.asarray(np.clip(values, -_FLOAT32_MAX, _FLOAT32_MAX))
+
+
+def _learn_cuts(values: NDArray[np.float64], max_groups: int) -> NDArray[np.float64]:
+    """Give the points between groups of about equally many leads; a frequent value has its own group."""
+    distinct, count = np.unique(values[~np.isnan(values)], return_counts=True)
+    middle = distinct[:-1] + np.diff(distinct) / 2
+    if distinct.size <= max_groups:
+        return np.asarray(middle, dtype=np.float64)
+    own = count >= 2 * count.sum() / max_groups
+    rest = np.where(own, 0, count)
+    size = rest.sum() / max(max_groups - 2 * int(own.sum()), 1)  # a value of its own cuts a group in two
+    group = np.floor((np.cumsum(rest) - 0.5) / size)
+    ends = own[1:] | own[:-1] | (group[1:] != group[:-1])
+    return np.asarray(middle[ends], dtype=np.float64)
+
+
+def _group(values: NDArray[np.float64], cuts: NDArray[np.float64]) -> NDArray[np.float64]:
+    codes = np.searchsorted(cuts, values, side="right").astype(np.float64)
+    return np.where(np.isnan(values), np.nan, codes)
 
 
 def _booleans(column: pd.Series) -> NDArray[np.float64]:

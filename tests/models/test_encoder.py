@@ -3,16 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from leadml.errors import LeadsError
+from leadml.metrics import log_losses
 from leadml.models import LeadEncoder
+from leadml.models._candidates import list_candidates
+from leadml.models._features import Feature
 
 # The array API is off in this process, so scikit-learn skips its check with a warning.
 pytestmark = pytest.mark.filterwarnings("ignore:Skipping check:sklearn.exceptions.SkipTestWarning")
 
 
-@parametrize_with_checks([LeadEncoder()])
+@parametrize_with_checks([LeadEncoder(), LeadEncoder(max_groups=8)])
 def test_encoder_is_a_scikit_learn_estimator(estimator, check):
     check(estimator)
 
@@ -103,3 +108,63 @@ def test_a_column_that_was_empty_in_training_says_nothing_later():
     encoder = LeadEncoder(kinds={"x": "number", "y": "number"}).fit(frame)
     assert encoder.empty_ == [True, False]
     assert encoder.transform(pd.DataFrame({"x": [5.0, np.nan], "y": [1.0, np.nan]}))[:, 0].tolist() == [0, 0]
+
+
+def grouped(values, max_groups):
+    frame = pd.DataFrame({"x": np.asarray(values, dtype=float)})
+    encoder = LeadEncoder(kinds={"x": "number"}, max_groups=max_groups).fit(frame)
+    return encoder, encoder.transform(frame)[:, 0]
+
+
+def test_few_different_numbers_each_have_a_group():
+    encoder, codes = grouped([5, 1, 3, 1, np.nan], 4)
+    assert encoder.cuts_[0].tolist() == [2.0, 4.0]
+    assert codes[:4].tolist() == [2, 0, 1, 0]
+    assert np.isnan(codes[4])
+
+
+def test_a_frequent_amount_has_a_group_of_its_own():
+    rng = np.random.default_rng(0)
+    spread = rng.uniform(0, 1000, 800)
+    _, codes = grouped([*spread, *[500.0] * 200], 16)
+    assert (codes == codes[-1]).sum() == 200
+    others, sizes = np.unique(codes[:800], return_counts=True)
+    assert len(others) <= 15
+    assert sizes.max() < 3 * 800 / 14
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9), st.sampled_from([1.0, 2.0, 5.0])), min_size=1),
+    st.integers(2, 12),
+)
+def test_groups_keep_the_order_of_the_numbers_and_are_not_too_many(values, max_groups):
+    _, codes = grouped([np.nan if value is None else value for value in values], max_groups)
+    known = [(value, code) for value, code in zip(values, codes.tolist(), strict=True) if value is not None]
+    if not known:
+        assert (codes == 0).all()  # a column without any value says nothing of anybody
+        return
+    assert all(np.isnan(code) for value, code in zip(values, codes, strict=True) if value is None)
+    assert len({code for _, code in known}) <= max_groups
+    ordered = sorted(known)
+    assert [code for _, code in ordered] == sorted(code for _, code in known)
+
+
+def test_leads_whose_amount_is_a_suggested_one_are_told_apart():
+    """Half of the amounts are one of ten that a form suggests; those never win, their neighbours do."""
+    rng = np.random.default_rng(0)
+    amount = np.exp(rng.normal(8, 1, 20_000))
+    suggested = np.quantile(amount, np.linspace(0.1, 0.9, 10))
+    chosen = rng.random(20_000) < 0.5
+    amount[chosen] = rng.choice(suggested, chosen.sum())
+    won = (rng.random(20_000) < np.where(chosen, 0.05, 0.3)).astype(int)
+    frame = pd.DataFrame({"amount": amount})
+    feature = Feature(name="amount", kind="number")
+    loss = {}
+    for name in ("boosting", "logistic"):
+        listed = list_candidates((feature,), random_state=0, n_leads=10_000)
+        (candidate,) = [each for each in listed if each.name == name]
+        pipeline = candidate.fit(frame[:10_000], won[:10_000])
+        predicted = pipeline.predict_proba(frame[10_000:])[:, 1]
+        loss[name] = log_losses(won[10_000:], predicted).mean()
+    truth = log_losses(won[10_000:], np.where(chosen, 0.05, 0.3)[10_000:]).mean()
+    assert loss["boosting"] < truth + 0.2 * (loss["logistic"] - truth)
