@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leadml.leads._audit_kinds import audit_kinds
 from leadml.leads._audit_labels import audit_labels
 from leadml.leads._audit_leaks import audit_leaks
 from leadml.leads._audit_time import audit_time
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from leadml.leads._table import LeadTable
 
 __all__ = ["AuditFinding", "AuditReport", "audit_leads"]
+
+_TELLS_BY_MISSING = frozenset({"missingness_gives_outcome_away", "filled_after_outcome"})
 
 
 def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditReport:
@@ -47,6 +50,8 @@ def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditRepor
     findings += audit_time(table, targets)
     proxies = {finding.column for finding in findings if finding.code == "date_proxy" and finding.column}
     findings += audit_leaks(table, targets, explained=proxies)
+    told = {each.column for each in findings if each.code in _TELLS_BY_MISSING and each.column}
+    findings += audit_kinds(table, targets, told=told, explained=proxies)
     findings += audit_values(table)
     findings += audit_labels(table, targets)
     return AuditReport(

@@ -77,7 +77,7 @@ def audit_leaks(
         shown = ", ".join(undeclared[:5]) + (", …" if len(undeclared) > 5 else "")
         yield AuditFinding(
             code="known_at_undeclared",
-            severity="note",
+            severity="warning",
             column=None,
             message=f"of {len(undeclared)} attributes nobody says when they are known ({shown});"
             " an export holds their latest values. Declare `known_at: capture`, `handoff` or `after`.",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from leadml.leads._clock import naive, start_of
 from leadml.leads._finding import AuditFinding, share, show_level
+from leadml.leads._lags import compute_lag_curve
 from leadml.leads._rates import cell_codes, column_auc
 from leadml.leads._targets import target_windows
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["audit_time"]
 
 _LEAST = 50
+_TIMED: tuple[tuple[Literal["accepted", "won"], str, str], ...] = (
+    ("accepted", "verdict", "verdicts"),
+    ("won", "outcome", "won deals"),
+)
 
 
 def audit_time(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
@@ -35,10 +40,47 @@ def audit_time(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding
     yield from _schema_changes(table, targets)
     if not dated:
         return
+    yield from _windows(table, targets)
     yield from _censoring(table, targets, start)
     yield from _truncation(table, start)
     yield from _batches(table, targets, start)
     yield from _order(table)
+
+
+def _windows(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
+    """Yield how long each target takes, what its window holds of that, and how many leads are too young."""
+    for target, role, what in _TIMED:
+        curve, days = compute_lag_curve(table, target=target), target_windows(table)[target]
+        if days is None or not len(curve):
+            continue
+        declared = getattr(table.contract, f"windows_{role}")
+        inside = (
+            float(curve.loc[curve["days"] <= days, "share"].max()) if curve["days"].iloc[0] <= days else 0.0
+        )
+        median, most = (
+            int(curve["days"].iloc[np.searchsorted(curve["share"], at - 1e-9)]) for at in (0.5, 0.9)
+        )
+        young = int((~targets[f"{target}_mature"] & targets["worked"]).sum())
+        source = "the contract" if declared else "the 90 % point"
+        tail = " Many come later and count as not " + target + "." if inside < 0.75 else ""
+        yield AuditFinding(
+            code="maturity_window",
+            severity="warning" if inside < 0.5 else "note",
+            column=_name(table, role),
+            message=f"half of the {what} come within {median} days, 90 % within {most} (lag curve, corrected"
+            f" for young leads); the window of {days} days ({source}) holds {share(inside)}."
+            f" {young:,} leads are younger: not judged.{tail}",
+            evidence={
+                "target": target,
+                "window_days": days,
+                "from": "contract" if declared else "data",
+                "inside": round(inside, 4),
+                "lag_50_days": median,
+                "lag_90_days": most,
+                "n_events": int(curve["n_events"].sum()),
+                "too_young": young,
+            },
+        )
 
 
 def _censoring(table: LeadTable, targets: pd.DataFrame, start: pd.Series[Any]) -> Iterator[AuditFinding]:

@@ -111,10 +111,10 @@ def propose_contract(path: Path | str, *, name: str | None = None) -> ContractPr
     """
     place = Path(path)
     table = _dialect(place)
-    header = [column for column in read_header(table, place) if column]
-    if not header:
+    header = read_header(table, place)
+    if not any(header):
         raise LeadsError(f"{place}: no header was found; expected a table with column names.")
-    unique = [column for column in dict.fromkeys(header) if header.count(column) == 1]
+    unique = [column for column in dict.fromkeys(header) if column and header.count(column) == 1]
     raw = read_table(table, place, wanted=unique)
     guesses: list[_Guess] = []
     taken: set[str] = set()

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -21,6 +22,8 @@ LEAKS = {
     "missingness_gives_outcome_away",
     "date_proxy",
     "special_value",
+    "rate_jump",
+    "missing_is_a_kind",
 }
 N = 3000
 
@@ -73,7 +76,12 @@ def test_honest_columns_are_left_alone():
             report = audit_leads(table)
             attributes = set(table.contract.attributes())
             assert not {finding.code for finding in report.findings if finding.column in attributes} & LEAKS
-            assert codes(report) <= {"censored_cohorts", "rep_dependent_labels", "target_drift"}
+            assert codes(report) <= {
+                "censored_cohorts",
+                "rep_dependent_labels",
+                "target_drift",
+                "maturity_window",
+            }
 
 
 def test_a_column_that_tells_the_label_is_a_leak(audited):
@@ -107,6 +115,66 @@ def test_missingness_that_goes_with_the_label_is_told(audited):
         each for each in report.findings if each.code == "missingness_gives_outcome_away"
     ).evidence
     assert evidence["rate_filled"] > 1.5 * evidence["rate_missing"]
+
+
+def test_no_value_that_goes_with_the_outcome_is_a_kind_in_all_its_spellings(audited):
+    won, rng = labels(n=4000), np.random.default_rng(2)
+    origin = rng.choice(["web", "fair", "phone"], 4000)
+    empty = rng.random(4000) < np.where(won, 0.3, 0.12)
+    origin = np.where(empty, rng.choice(["", "unknown"], 4000), origin)
+    report = audited({"origin": origin, "other": rng.choice(["a", "b", ""], 4000)},
+                     kinds={"origin": "category", "other": "category"}, won=won)  # fmt: skip
+    found = {finding.code: finding for finding in report.findings if finding.column == "origin"}
+    assert found["missing_is_a_kind"].severity == "warning"
+    kinds = found["missing_is_a_kind"].evidence["kinds"]
+    assert set(kinds) == {"blank", "'unknown'"}
+    for word, rows in (("blank", origin == ""), ("'unknown'", origin == "unknown")):
+        assert kinds[word]["n"] == rows.sum()
+        assert kinds[word]["rate"] == pytest.approx(won[rows].mean(), abs=1e-4)
+    assert found["missing_in_two_ways"].evidence["kinds"]["blank"] == (origin == "").sum()
+    assert not codes(report, "other") & {"missing_is_a_kind", "missing_in_two_ways"}
+
+
+def test_a_number_that_is_a_switch_is_told_and_a_slope_is_not(audited):
+    rng = np.random.default_rng(3)
+    seconds = rng.integers(1, 2000, 6000)
+    switch = rng.random(6000) < np.where(seconds >= 600, 0.65, 0.17)
+    report = audited({"s": seconds}, kinds={"s": "integer"}, won=switch)
+    (jump,) = [each for each in report.findings if each.code == "rate_jump"]
+    assert jump.evidence["from"] == pytest.approx(600, abs=60)
+    assert (jump.evidence["just_below"], jump.evidence["just_above"]) == pytest.approx((0.17, 0.65), abs=0.05)
+    slope = rng.random(6000) < 0.1 + 0.7 * seconds / 2000
+    threshold = rng.random(6000) < np.where(seconds >= 600, 0.2, 0.05)
+    for won in (slope, threshold, rng.random(6000) < 0.4):
+        assert "rate_jump" not in codes(audited({"s": seconds}, kinds={"s": "integer"}, won=won))
+    kind = np.where(rng.random(6000) < 0.3, 0, seconds)
+    report = audited(
+        {"s": kind}, kinds={"s": "integer"}, won=np.where(kind == 0, rng.random(6000) < 0.4, switch)
+    )
+    assert "rate_jump" in codes(report)
+
+
+def test_the_window_is_told_with_the_lags_behind_it():
+    world = SyntheticWorld(close_days=90.0, n_months=15, drift=0.0)
+    table, _ = generate_leads(60_000, random_state=1, world=world)
+    report = audit_leads(table)
+    told = {
+        each.evidence["target"]: each.evidence for each in report.findings if each.code == "maturity_window"
+    }
+    # A gamma(2) lag with mean 90 days: half within 75.5 days, 90 % within 175; 59 % within 90 days.
+    assert told["won"]["lag_50_days"] == pytest.approx(75.5, abs=6)
+    assert told["won"]["lag_90_days"] == pytest.approx(175, abs=12)
+    assert told["won"]["inside"] == pytest.approx(0.594, abs=0.03)
+    assert (told["won"]["from"], told["won"]["window_days"]) == ("contract", 90)
+    own = dataclasses.replace(table, contract=dataclasses.replace(table.contract, windows_outcome=None))
+    told = {
+        each.evidence["target"]: each.evidence
+        for each in audit_leads(own).findings
+        if each.code == "maturity_window"
+    }
+    assert told["won"]["from"] == "data"
+    assert told["won"]["window_days"] == told["won"]["lag_90_days"]
+    assert told["won"]["inside"] >= 0.9
 
 
 def test_random_missingness_is_not_told(audited):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from leadml.leads import audit_leads, parse_contract, read_leads
+from leadml.leads import audit_leads, parse_contract, propose_contract, read_leads
 
 _spec = importlib.util.spec_from_file_location("naive_contracts", Path(__file__).with_name("contracts.py"))
 contracts = importlib.util.module_from_spec(_spec)
@@ -45,10 +45,14 @@ def test_xeducation(shared_data):
     occupation = only(report, "missingness_gives_outcome_away", "What_is_your_current_occupation").evidence
     assert (occupation["rate_missing"], occupation["rate_filled"]) == pytest.approx((0.138, 0.487), abs=0.001)
     assert "Lead_Profile" in columns(report, "missingness_gives_outcome_away")
+    jump = only(report, "rate_jump", "Total_Time_Spent_on_Website").evidence
+    assert jump["from"] == pytest.approx(600, abs=50)
+    assert (jump["rate_below"], jump["rate_above"]) == pytest.approx((0.17, 0.65), abs=0.04)
     zero = only(report, "special_value", "Total_Time_Spent_on_Website").evidence
     assert (zero["value"], zero["rate"]) == (0, pytest.approx(0.42, abs=0.005))
     assert columns(report, "missing_marker") >= {"Specialization", "City", "Lead_Profile"}
-    assert "Lead_Source" in columns(report, "level_variants")
+    assert columns(report, "missing_in_two_ways") >= {"Specialization", "City", "Lead_Profile"}
+    assert columns(report, "level_variants") == {"Lead_Source"}
     assert len(columns(report, "constant_column")) == 5
     honest = {"Lead_Origin", "Do_Not_Email", "Country", "A_free_copy_of_Mastering_The_Interview"}
     assert not honest & columns(report, *LEAKS, "missingness_gives_outcome_away", "date_proxy")
@@ -99,6 +103,11 @@ def test_olist(shared_data):
     assert truncated["first_recorded"] == "2017-12-05"
     assert only(report, "dates_out_of_order").evidence["n"] == 1
     assert "origin" in columns(report, "missing_marker")
+    origin = only(report, "missing_is_a_kind", "origin")
+    assert origin.severity == "warning"
+    assert origin.evidence["kinds"]["blank"] == {"n": 60, "rate": 0.2}
+    assert origin.evidence["kinds"]["'unknown'"]["rate"] > 1.75 * origin.evidence["rate_filled"]
+    assert only(report, "target_drift").evidence["rates"][0] == 0
     assert columns(report, "zero_may_mean_missing") == {"declared_monthly_revenue"}
     assert columns(report, "only_successes_recorded") == {"outcome"}
     assert not {"origin", "landing_page_id"} & columns(report, *LEAKS)
@@ -117,6 +126,9 @@ def test_ibm(shared_data):
     }
     assert columns(report, *LEAKS) == durations | {"Opportunity_Amount_USD"}
     assert "Sales_Stage_Change_Count" in columns(report, "special_value")
+    assert "Sales_Stage_Change_Count" in columns(report, *LEAKS, "special_value")
+    blank = only(report, "missing_in_two_ways", "Competitor_Type").evidence["kinds"]  # it was the word None
+    assert blank["blank"] > 9000
     honest = {"Region", "Route_To_Market", "Client_Size_By_Employee_Count", "Supplies_Group"}
     assert not honest & {finding.column for finding in report.findings}
 
@@ -138,5 +150,36 @@ def test_marketstar(shared_data):
     assert columns(report, "level_variants") == {"Title", "Industry"}
     placeholders = only(report, "placeholder_value", "Title").evidence["values"]
     assert "Example-Job-title" in placeholders
+    assert censored.evidence["by_period"]["2021Q1"] < 0.02 < 0.76 < censored.evidence["by_period"]["2022Q3"]
+    window = only(report, "maturity_window").evidence
+    assert window["from"] == "data"
+    assert window["lag_90_days"] > 150
     honest = {"Employees", "Title", "Industry", "TimeZone", "LeadSource"}
-    assert not honest & columns(report, *LEAKS, "missingness_gives_outcome_away", "date_proxy")
+    told = (*LEAKS, "missingness_gives_outcome_away", "date_proxy", "missing_is_a_kind", "rate_jump")
+    assert not honest & columns(report, *told)
+
+
+def test_two_date_formats_money_and_nameless_columns_are_told_before_a_contract_is_written(shared_data):
+    proposal = propose_contract(shared_data / "marketstar" / "Opportunities.csv")
+    told = dict(proposal.findings)
+    assert told["AcceptedDecisionDate"] == "has 2 date formats in one column."
+    assert "have the same name or none" in told[""]
+    header, *_ = (shared_data / "xeducation" / "Leads.csv").read_text().splitlines()
+    assert header.endswith(",")
+    told = dict(propose_contract(shared_data / "xeducation" / "Leads.csv").findings)
+    assert "have the same name or none" in told[""]
+    assert "Select" in told["City"]
+
+
+def test_a_password_is_never_read(shared_data):
+    path = shared_data / "crm_headers" / "dbt_pardot_source__pardot_prospect_data.csv"
+    lines = propose_contract(path).text.splitlines()
+    said = [line for line in lines if "password" in line.lower()]
+    assert said
+    assert all("role: personal" in line or line.strip().startswith("#") for line in said)
+
+
+def test_repeated_ids_are_counted(shared_data):
+    rows = read_leads(parse_contract(contracts.ibm_winloss(shared_data), folder=shared_data)).manifest
+    assert rows.read == 78_025
+    assert rows.quarantined + rows.duplicates == 196
