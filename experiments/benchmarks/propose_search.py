@@ -171,7 +171,7 @@ def search_whole(board: Board, cells: Cells, rows: NDArray[np.bool_]) -> Any:
         stakes,
         max_candidates=3,
         writable=board.leaves_enough,
-        spread_of_triples=lambda _best, _other: 0.0,
+        spread_on_leads=lambda _best, _other: 0.0,
     )
 
 

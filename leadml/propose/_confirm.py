@@ -26,7 +26,7 @@ from leadml.propose._result import JudgedChange
 from leadml.propose._review import count_confirmed, count_recent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,6 +51,8 @@ __all__ = [
 
 _MOST_PROMISING = 3
 _NOBODY = np.zeros(0, np.intp)
+_NEXT = "also confirmed, but another change promised more on the older quarters; review it next time"
+_PART = "also confirmed, but a part of it was worth no less on the newest matured leads: fewer changes do"
 
 
 def revise(definition: Definition, changes: Sequence[Change]) -> Definition | None:
@@ -70,6 +72,12 @@ def confirm_candidates(
     max_candidates: int,
 ) -> tuple[JudgedChange, ...]:
     """Put each registered change through the gate, Holm and the guardrails; propose the best that passes.
+
+    The best is the one that promised most on the older quarters. A change that is a part of it goes before
+    it if both pass and the rest adds nothing on the newest matured leads (their estimates): fewer changes
+    then do as much. That the rest adds something need not be *shown* by itself: the guarantee is about the
+    change against today and covers both, and a test of a difference between two good changes would mostly
+    fail for want of leads and give the gain away. Whichever is taken of those that pass, Holm covers it.
 
     Parameters
     ----------
@@ -101,13 +109,32 @@ def confirm_candidates(
         if not refusal:
             weighed = add_moment(review, weighed)
             refusal = say_refusal(review, confirmed, weighed)
-        status: Literal["proposed", "also passed", "not shown"] = "not shown"
-        if not refusal:
-            passed = any(other.status == "proposed" for other in tested)
-            status = "also passed" if passed else "proposed"
-        weighed = replace(weighed, status=status, reason=refusal or _passed(change, status))
-        tested.append(complete_change(review, confirmed, weighed) if status == "proposed" else weighed)
-    return tuple(tested)
+        tested.append(replace(weighed, status="not shown" if refusal else "also passed", reason=refusal))
+    return tuple(_propose_best(review, confirmed, tested))
+
+
+def _propose_best(
+    review: Review, confirmed: Confirmation, tested: Sequence[JudgedChange]
+) -> Iterator[JudgedChange]:
+    """Say of those that passed which one is proposed, and of the others why they are not."""
+    passed = [change for change in tested if change.status == "also passed"]
+    best = passed[0] if passed else None
+    parts = [change for change in passed if best is not None and _adds_nothing(best, change)]
+    chosen = parts[0] if parts else best
+    for change in tested:
+        if change is chosen:
+            shown = replace(change, status="proposed", reason=_passed(change))
+            yield complete_change(review, confirmed, shown)
+        elif change.status == "also passed":
+            yield replace(change, reason=_PART if change is best else _NEXT)
+        else:
+            yield change
+
+
+def _adds_nothing(whole: JudgedChange, part: JudgedChange) -> bool:
+    """Whether a change is a part of another and no worse on the newest matured leads."""
+    within = {change.address for change in part.changes} < {change.address for change in whole.changes}
+    return within and (part.value.value or 0.0) >= (whole.value.value or 0.0)
 
 
 def add_moment(review: Review, change: JudgedChange) -> JudgedChange:
@@ -305,7 +332,8 @@ def _tipping_point(moved: Moved, stakes: Stakes) -> float | None:
 
 def say_refusal(review: Review, confirmed: Confirmation, change: JudgedChange) -> str:
     """Say why a change is not proposed; empty if it is."""
-    if not confirmed.enough:
+    takes_away = change.n_lost > 0 or (change.lost_per_month or 0) > 0
+    if takes_away and (review.few_wins or not confirmed.enough):
         return "too few wins are recorded in the newest matured leads to confirm anything"
     if change.grade != "A":
         return "the newest matured leads have no label for all leads that it moves"
@@ -319,9 +347,7 @@ def say_refusal(review: Review, confirmed: Confirmation, change: JudgedChange) -
     return f"confirmed, but held back: {'; '.join(broken)}" if broken else ""
 
 
-def _passed(change: JudgedChange, status: str) -> str:
-    if status == "also passed":
-        return "also confirmed, but another change promised more on the older quarters; review it next time"
+def _passed(change: JudgedChange) -> str:
     return (
         f"confirmed on the newest matured leads (p = {change.p_value:.2g}). Estimates that just pass are "
         "typically 1.2 to 2.6 times too high: plan with the lower bound"
@@ -336,7 +362,7 @@ def find_promising(
     tested: Sequence[JudgedChange],
 ) -> tuple[JudgedChange, ...]:
     """Return grade B changes that look good on both windows: people picked the leads, so never proposed."""
-    if review.stakes is None or not confirmed.enough:
+    if review.stakes is None or review.few_wins or not confirmed.enough:
         return ()
     tried = {change.criterion for change in tested}
     promising: list[JudgedChange] = []

@@ -149,12 +149,23 @@ def pick_candidates(
     *,
     max_candidates: int,
     writable: Callable[[Edit], bool],
-    spread_of_triples: Callable[[Edit, Edit], float],
+    spread_on_leads: Callable[[Edit, Edit], float],
 ) -> tuple[int, ...]:
-    """Pick at most `max_candidates` edits whose sets of criteria do not contain each other.
+    """Pick at most `max_candidates` edits, first those whose sets of criteria do not contain each other.
 
     Each is first replaced by the simplest edit of the same criteria (or of some of them) whose paired loss
-    on the older quarters is at most one standard error: fewest changes, then roundest numbers.
+    on the older quarters is at most one standard error: fewest changes, then roundest numbers. Places that
+    are then left go to the best changes of some of the criteria of those: a place is paid for whether it is
+    used or not (`holm`), and a part often shows its gain where the whole does not.
+
+    Parameters
+    ----------
+    board, found, ranking, stakes
+    max_candidates : int
+    writable : callable
+        Whether an edit leaves a definition that can be written.
+    spread_on_leads : callable
+        Standard error of the paired loss between two edits that no table of counts holds together.
 
     Returns
     -------
@@ -163,6 +174,11 @@ def pick_candidates(
     """
     order = _by_score(found, ranking)
     touched = [frozenset(board.addresses(edit)) for edit in found.edits]
+
+    def simplify(position: int) -> int | None:
+        rivals = [other for other in order if touched[other] <= touched[position]]
+        return _simplest(board, found, ranking, stakes, position, rivals, writable, spread_on_leads)
+
     picked: list[int] = []
     seen: set[frozenset[str]] = set()
     best_score = 0.0
@@ -174,12 +190,22 @@ def pick_candidates(
         seen.add(touched[position])
         if _nested(touched[position], (touched[other] for other in picked)):
             continue
-        rivals = [other for other in order if touched[other] <= touched[position]]
-        simplest = _simplest(board, found, ranking, stakes, position, rivals, writable, spread_of_triples)
+        simplest = simplify(position)
         if simplest is None or _nested(touched[simplest], (touched[other] for other in picked)):
             continue
         picked.append(simplest)
         best_score = max(best_score, float(ranking.score[simplest]))
+    wholes = [touched[position] for position in picked]
+    seen = set(wholes)
+    for position in order:
+        if len(picked) == max_candidates or ranking.score[position] < _HOPELESS * best_score:
+            break
+        if touched[position] in seen or not any(touched[position] < whole for whole in wholes):
+            continue
+        seen.add(touched[position])
+        simplest = simplify(position)
+        if simplest is not None and touched[simplest] == touched[position]:
+            picked.append(simplest)
     places = {position: place for place, position in enumerate(order)}
     return tuple(sorted(picked, key=places.__getitem__))
 
@@ -208,7 +234,7 @@ def _simplest(
     best: int,
     rivals: Iterable[int],
     writable: Callable[[Edit], bool],
-    spread_of_triples: Callable[[Edit, Edit], float],
+    spread_on_leads: Callable[[Edit, Edit], float],
 ) -> int | None:
     """Return the simplest rival within one standard error of the best (itself, if it is the only one)."""
     edits = found.edits
@@ -222,11 +248,9 @@ def _simplest(
         ),
     )
     job = next((job for job in found.tables if _covers(job, edits[best])), None)
-    spread: Callable[[Edit], float]
+    spread: Callable[[Edit], float] = partial(spread_on_leads, edits[best])
     if job is not None:
-        spread = _paired_spread(found, stakes, job, edits[best])
-    else:
-        spread = partial(spread_of_triples, edits[best])
+        spread = _paired_spread(found, stakes, job, edits[best], spread)
     for other in order:
         loss = float(ranking.gain[best] - ranking.gain[other])
         if other != best and loss > spread(edits[other]):
@@ -240,7 +264,9 @@ def _covers(job: Job, edit: Edit) -> bool:
     return job.variant == edit.variant and job.dials == tuple(dial for dial, _ in edit.turns)
 
 
-def _paired_spread(found: SearchResult, stakes: Stakes, job: Job, best: Edit) -> Callable[[Edit], float]:
+def _paired_spread(
+    found: SearchResult, stakes: Stakes, job: Job, best: Edit, on_leads: Callable[[Edit], float]
+) -> Callable[[Edit], float]:
     """Return how to compute the standard error of the paired loss between the best edit and another.
 
     Only the leads on which the two differ count; they are read off the counts of the dials that the best one
@@ -252,7 +278,8 @@ def _paired_spread(found: SearchResult, stakes: Stakes, job: Job, best: Edit) ->
 
     def spread(other: Edit) -> float:
         if other.variant != best.variant:
-            return 0.0  # another number of a group: kept apart, it has to win by itself
+            # Another number of a group is not rounder, it has to win by itself; leaving it is simpler.
+            return on_leads(other) if other.n_changes < best.n_changes else 0.0
         turned = dict(other.turns)
         after = table.after([turned.get(dial, 0) for dial in job.dials])
         return float(np.sqrt(squares[after != chosen].sum()))

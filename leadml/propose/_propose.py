@@ -246,6 +246,8 @@ def _rank(review: Review, found: SearchResult) -> Ranking:
     )
     if review.stakes is None:
         return replace(ranking, eligible=np.zeros_like(ranking.eligible))
+    if review.few_wins:
+        return replace(ranking, eligible=ranking.eligible & (found.cells.leads(found.lost) == 0))
     return ranking
 
 
@@ -263,7 +265,7 @@ def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates:
         review.stakes,
         max_candidates=max_candidates,
         writable=writable,
-        spread_of_triples=lambda best, other: _spread(review, review.stakes or _NO_STAKES, best, other),
+        spread_on_leads=lambda best, other: _spread(review, review.stakes or _NO_STAKES, best, other),
     )
 
 
@@ -313,15 +315,18 @@ def _plan(
     if review.stakes is None:
         return (), {}
     known = review.board.handed_over & review.evidence & (review.labels > 0)
-    explore, refused = plan_explorations(
-        review.board,
-        found,
-        ranking,
-        review.stakes,
-        months=review.windows.discover_months,
-        min_change=review.min_change,
-        overall=(float((review.labels[known] == 2).sum()), float(known.sum())),
-    )
+    explore: tuple[Exploration, ...] = ()
+    refused: dict[str, str] = {}
+    if not review.few_wins:  # else the leads just inside say nothing of those outside
+        explore, refused = plan_explorations(
+            review.board,
+            found,
+            ranking,
+            review.stakes,
+            months=review.windows.discover_months,
+            min_change=review.min_change,
+            overall=(float((review.labels[known] == 2).sum()), float(known.sum())),
+        )
     notes = {
         plan.criterion: f"looser (`{plan.to}`) has no verdicts: {format_count(plan.n)} leads at random would "
         "tell"
@@ -344,7 +349,9 @@ def _closing_notices(
     if not review.windows.confirm.any():
         notices.append("No matured leads with labels are left to confirm on: nothing can be proposed.")
     elif review.stakes is not None and not confirmed.enough:
-        notices.append("Too few wins are recorded in the newest matured leads to confirm anything.")
+        notices.append(
+            "Too few wins are recorded in the newest matured leads to confirm anything that takes leads away."
+        )
     if proposals:
         notices.append(
             "Assumed: accounts decide independently, the next quarter is like the last two, and handing over "

@@ -81,6 +81,9 @@ class Review:
         For leads of the confirmation window that are weighted for censoring.
     gained_trusted : bool
         Whether a label of a lead outside the definition may be taken at its word.
+    few_wins : bool
+        Whether so few leads handed over are recorded as won that none of them may be called bad: only what
+        takes no lead away can be judged, by the outcomes of the leads that it adds.
     """
 
     definition: Definition
@@ -98,6 +101,7 @@ class Review:
     labels: NDArray[np.int8]
     weights: NDArray[np.float64] | None
     gained_trusted: bool
+    few_wins: bool
     n_handed: int
     max_leads: float | None
     min_change: int
@@ -186,12 +190,15 @@ def open_review(
     inside = board.handed_over & windows.discover
     wins = int((inside & evidence & (labels == 2)).sum())
     if stakes is not None and wins < FEWEST_WINS:
+        outside = int((~board.handed_over & windows.discover & evidence & (labels == 2)).sum())
+        looser = stakes.signed and trusted and wins > 0 and outside >= FEWEST_WINS
         word = "accepted" if target == "accepted" else "won"
         notices.append(
             f"Only {wins} leads handed over in the older quarters are recorded as {word}: too few to tell a "
-            "bad definition from an unrecorded outcome. Nothing can be proposed."
+            "bad definition from an unrecorded outcome. "
+            + ("Only what takes no lead away can be proposed." if looser else "Nothing can be proposed.")
         )
-        stakes = None
+        stakes = stakes if looser else None
     return Review(
         definition=definition,
         table=table,
@@ -208,6 +215,7 @@ def open_review(
         labels=labels,
         weights=weights,
         gained_trusted=trusted,
+        few_wins=wins < FEWEST_WINS,
         n_handed=int(inside.sum()),
         max_leads=_max_leads(goal, stakes, windows, int(inside.sum()), notices),
         min_change=min_change,
