@@ -60,7 +60,7 @@ def plan_explorations(
     months: float | None,
     min_change: int,
     overall: tuple[float, float],
-) -> tuple[tuple[Exploration, ...], dict[str, str]]:
+) -> tuple[tuple[Exploration, ...], dict[str, str], int]:
     """Plan a random sample for each criterion whose looser side nobody has ever worked.
 
     Parameters
@@ -75,7 +75,8 @@ def plan_explorations(
     Returns
     -------
     tuple
-        Plans, the most promising band first; and, per criterion, why exploring it would not pay.
+        Plans, the most promising band first; per criterion, why exploring it would not pay; and how many
+        plans more there are beyond the five that are given.
     """
     plans: list[tuple[float, Exploration]] = []
     refused: dict[str, str] = {}
@@ -119,7 +120,7 @@ def plan_explorations(
         )
         plans.append((-marginal / break_even, plan))
     plans.sort(key=lambda entry: (round(entry[0], 9), entry[1].criterion))
-    return tuple(plan for _, plan in plans[:_MAX_PLANS]), refused
+    return tuple(plan for _, plan in plans[:_MAX_PLANS]), refused, max(0, len(plans) - _MAX_PLANS)
 
 
 def _break_even(stakes: Stakes, counts: NDArray[np.float64]) -> float:

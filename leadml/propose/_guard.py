@@ -221,7 +221,8 @@ def check_newest(
 
     Two quarters pooled show a gain that the first of them may have earned alone. The change is held back if
     its newest part, judged alone, loses for sure, or if it gains nothing and the leads that change are worse
-    there than before (Fisher's exact test, one-sided in the direction that hurts).
+    there than before (Fisher's exact test, one-sided in the direction that hurts). The error of the test is
+    split over the parts that have enough labels.
 
     Parameters
     ----------
@@ -235,24 +236,23 @@ def check_newest(
     Guardrail or None
         None where no newest part has enough labels.
     """
-    seen = 0
-    for earlier, newest in parts:
-        if newest.n < _FEW:
-            continue
-        seen = max(seen, newest.n)
-        value = judge_moved(newest, stakes, error_rate=error_rate).value
+    usable = [(earlier, newest) for earlier, newest in parts if newest.n >= _FEW]
+    for earlier, newest in usable:
+        value = judge_moved(newest, stakes, error_rate=error_rate / len(usable)).value
         loses = (value.high or 0.0) < 0
-        if loses or ((value.value or 0.0) <= 0 and _is_worse(earlier, newest)):
+        worse = _is_worse(earlier, newest, error_rate=_FRESHNESS_ERROR / len(usable))
+        if loses or ((value.value or 0.0) <= 0 and worse):
             found = "lose for sure" if loses else "gain nothing and are worse than the earlier ones"
             words = f"the newest {newest.n} of the leads that change, judged alone, {found}"
             return Guardrail(name="newest", kept=False, words=f"{words}: the market has moved on")
-    if not seen:
+    if not usable:
         return None
-    words = f"the newest {seen} of the leads that change, judged alone, do not contradict the earlier ones"
+    most = max(newest.n for _, newest in usable)
+    words = f"the newest {most} of the leads that change, judged alone, do not contradict the earlier ones"
     return Guardrail(name="newest", kept=True, words=words)
 
 
-def _is_worse(earlier: Moved, newest: Moved) -> bool:
+def _is_worse(earlier: Moved, newest: Moved, *, error_rate: float) -> bool:
     p_values = []
     sides: tuple[tuple[str, Literal["less", "greater"]], ...] = (("gained", "less"), ("lost", "greater"))
     for side, hurts in sides:
@@ -263,4 +263,4 @@ def _is_worse(earlier: Moved, newest: Moved) -> bool:
         ]
         if sum(table[0]) and sum(table[1]):
             p_values.append(float(fisher_exact(np.array(table), alternative=hurts).pvalue))
-    return bool(p_values) and min(p_values) <= _FRESHNESS_ERROR / len(p_values)
+    return bool(p_values) and min(p_values) <= error_rate / len(p_values)

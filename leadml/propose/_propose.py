@@ -154,7 +154,7 @@ def propose_changes(
     promising = find_promising(review, confirmed, found, ranking, tested)
     proposals = tuple(change for change in tested if change.status == "proposed")
     changed = frozenset(change.address for judged in proposals for change in judged.changes)
-    explore, notes = _plan(review, found, ranking, (*tested, *promising))
+    explore, notes, unplanned = _plan(review, found, ranking, (*tested, *promising))
 
     def count_again(edit: Edit) -> Moved:
         gained, lost = review.board.moved(edit, review.windows.confirm)
@@ -184,7 +184,7 @@ def propose_changes(
         tested=tested,
         n_searched=len(found.edits),
         registration=registration,
-        notices=(*review.notices, *_closing_notices(review, confirmed, proposals)),
+        notices=(*review.notices, *_closing_notices(review, confirmed, proposals, unplanned)),
     )
 
 
@@ -310,15 +310,16 @@ def _registration(
 
 def _plan(
     review: Review, found: SearchResult, ranking: Ranking, judged: Sequence[JudgedChange]
-) -> tuple[tuple[Exploration, ...], dict[str, str]]:
-    """Plan explorations and collect what is to be said of each criterion that stays."""
+) -> tuple[tuple[Exploration, ...], dict[str, str], int]:
+    """Plan explorations, collect what is to be said of criteria that stay, count the plans left out."""
     if review.stakes is None:
-        return (), {}
+        return (), {}, 0
     known = review.board.handed_over & review.evidence & (review.labels > 0)
     explore: tuple[Exploration, ...] = ()
     refused: dict[str, str] = {}
+    more = 0
     if not review.few_wins:  # else the leads just inside say nothing of those outside
-        explore, refused = plan_explorations(
+        explore, refused, more = plan_explorations(
             review.board,
             found,
             ranking,
@@ -339,11 +340,11 @@ def _plan(
         if other.status != "proposed"
         for change in other.changes
     }
-    return explore, notes
+    return explore, notes, more
 
 
 def _closing_notices(
-    review: Review, confirmed: Confirmation, proposals: Sequence[JudgedChange]
+    review: Review, confirmed: Confirmation, proposals: Sequence[JudgedChange], unplanned: int
 ) -> tuple[str, ...]:
     notices = []
     if not review.windows.confirm.any():
@@ -352,6 +353,9 @@ def _closing_notices(
         notices.append(
             "Too few wins are recorded in the newest matured leads to confirm anything that takes leads away."
         )
+    if unplanned:
+        bands = "band" if unplanned == 1 else "bands"
+        notices.append(f"{format_count(unplanned)} more {bands} could be explored; the best are listed.")
     if proposals:
         notices.append(
             "Assumed: accounts decide independently, the next quarter is like the last two, and handing over "

@@ -132,7 +132,7 @@ class Confirmation:
         Leads after the confirmation window.
     recent : tuple of ndarray of bool
         The newest part: the last period of the confirmation window, and the matured leads after it; then
-        the newer half of that.
+        the newer half of that and its newest third (of quarters: the last month).
     recent_labels : ndarray of int8
         The label that decides, of all matured leads of the confirmation window and after it.
     enough : bool
@@ -335,7 +335,7 @@ def read_confirmation(review: Review) -> Confirmation:
         accepted=read("accepted", later),
         early=read_early_wins(review.table, review.targets, later & review.targets["worked"].to_numpy(bool)),
         newest=newest,
-        recent=_halves(review, matured & _recent(review)),
+        recent=_newest_parts(review, matured & _recent(review)),
         recent_labels=read_labels(
             review.table,
             review.targets,
@@ -376,12 +376,14 @@ def _recent(review: Review) -> Bits:
     return np.asarray((start >= start[last].min()).to_numpy())
 
 
-def _halves(review: Review, recent: Bits) -> tuple[Bits, ...]:
+def _newest_parts(review: Review, recent: Bits) -> tuple[Bits, ...]:
+    """Return the newest part, its newer half and its newest third."""
     if not recent.any():
         return (recent,)
     start = review.targets["t0"]
-    middle = start[recent].sort_values().iloc[int(recent.sum()) // 2]
-    return recent, recent & (start >= middle).to_numpy()
+    ordered = start[recent].sort_values()
+    cuts = [ordered.iloc[len(ordered) * (share - 1) // share] for share in (2, 3)]
+    return recent, *(recent & (start >= cut).to_numpy() for cut in cuts)
 
 
 def count_confirmed(review: Review, labels: NDArray[np.int8], gained: Places, lost: Places) -> Moved:

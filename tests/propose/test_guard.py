@@ -90,6 +90,11 @@ def test_newest_part_that_turned_holds_a_change_back_and_a_steady_one_does_not()
     assert "lose for sure" in check((bad, bad)).words
     assert not check((good, good), (good, poor)).kept
     assert check((good, moved([19], [0]))) is None
+    # Three looks share the error of one (p = .016 alone); a part without enough labels is no look.
+    close, few = (moved([100], [15]), moved([45], [1])), (good, moved([19], [0]))
+    assert not check(close).kept
+    assert not check(close, few, few).kept
+    assert check(close, (good, good), (good, good), (good, good)).kept
 
 
 @pytest.mark.parametrize("prices", ["{worked_lead: 1}", "{won: 10}", "{won: 0, worked_lead: 1}"])

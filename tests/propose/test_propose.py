@@ -9,7 +9,7 @@ import pytest
 from leadml.definitions import parse_definition
 from leadml.errors import ExperimentError, LeadsError
 from leadml.leads import compute_targets, split_periods
-from leadml.propose import Goal
+from leadml.propose import Goal, _explore
 
 
 def planted(worlds, seed=1, n=3000, *, selected=True):
@@ -218,6 +218,20 @@ def test_capacity_keeps_out_changes_that_hand_over_more(worlds):
     now = float(((frame.employees >= 50) & (frame.months <= 12)).sum()) / 18
     kept = world.propose(Goal(capacity=now))
     assert all(change.gained_per_month <= change.lost_per_month for change in kept.proposals)
+
+
+def test_explorations_that_are_not_listed_are_counted(worlds, monkeypatch):
+    rng = np.random.default_rng(3)
+    frame = worlds.draw_attributes(2000, rng)
+    hot = ((frame.employees >= 50) & (frame.months <= 12)).to_numpy()
+    world = worlds.make_world(frame, np.full(2000, 0.25), rng, worked=hot)
+    every = world.propose()
+    assert len(every.explore) == 2
+    assert not any("more band" in notice for notice in every.notices)
+    monkeypatch.setattr(_explore, "_MAX_PLANS", 1)
+    result = world.propose()
+    assert result.explore == every.explore[:1]
+    assert "1 more band could be explored; the best are listed." in result.notices
 
 
 def test_nothing_is_proposed_when_only_few_wins_are_recorded(worlds):
