@@ -25,6 +25,17 @@ LEAKS = {
     "rate_jump",
     "missing_is_a_kind",
 }
+OTHER_TRAPS = {
+    "batch_upload",
+    "duplicate_column",
+    "duplicate_leads",
+    "identifier_as_attribute",
+    "left_truncation",
+    "missing_marker",
+    "placeholder_value",
+    "schema_change",
+    "zero_may_mean_missing",
+}
 N = 3000
 
 
@@ -82,6 +93,20 @@ def test_honest_columns_are_left_alone():
                 "target_drift",
                 "maturity_window",
             }
+
+
+@pytest.mark.slow
+def test_forty_honest_markets_have_no_leak():
+    told = []
+    worlds = (SyntheticWorld(), SyntheticWorld(drift=0.05, win_rate=0.3, missing_share=0.2))
+    for seed in range(100, 140):
+        table, _ = generate_leads(3000, random_state=seed, world=worlds[seed % 2])
+        told += [
+            (seed, each.code, each.column)
+            for each in audit_leads(table).findings
+            if each.code in LEAKS | OTHER_TRAPS
+        ]
+    assert told == []
 
 
 def test_a_column_that_tells_the_label_is_a_leak(audited):
