@@ -53,8 +53,12 @@ def ingest(
         ),
     ] = None,
     propose: Annotated[
-        Path | None,
-        typer.Option("--propose", metavar="EXPORT", help="Write a first contract for this export instead."),
+        str | None,
+        typer.Option(
+            "--propose",
+            metavar="EXPORT",
+            help="Write a first contract for this export (FILE, FILE#SHEET, URL#TABLE) instead.",
+        ),
     ] = None,
     as_of: AsOf = None,
     json: Json = False,
@@ -98,7 +102,7 @@ def ingest(
     finish(rows=report.manifest)
 
 
-def _propose_contract(export: Path, output: Path | None, *, json: bool) -> None:
+def _propose_contract(export: str, output: Path | None, *, json: bool) -> None:
     from leadml._files import write_text
     from leadml.leads import propose_contract
 

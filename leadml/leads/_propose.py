@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,15 +14,17 @@ from leadml.leads._audit_values import looks_missing
 from leadml.leads._contract import ROLES, Table
 from leadml.leads._csv import mask
 from leadml.leads._dates import parse_date
-from leadml.leads._finding import show_level
+from leadml.leads._places import find_table
 from leadml.leads._sources import read_header, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from leadml.leads._sources import RawTable
 
 __all__ = ["ContractProposal", "propose_contract"]
 
-_DELIMITERS = (",", ";", "\t", "|")
 _DATES = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S",
@@ -47,13 +48,31 @@ _NOTATIONS = ((".", ""), (".", ","), (",", "."), (",", " "), (",", ""), (".", " 
 _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"\+?[\d\s().-]{8,}")
+_PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _PERSONAL_WORDS = re.compile(
-    r"(e-?mail|phone|mobile|fax|first.?name|last.?name|surname|full.?name|street|birth|salutation|password|ssn|passport)",
+    r"(e-?mail|phone|mobile|fax|first.?name|last.?name|surname|full.?name|lead.?name|contact.?name|^name$|street"
+    r"|address|birth|gender|salutation|password|ssn|passport|national.?id|linked.?in)",
     re.IGNORECASE,
 )
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"0", "1"}, {"y", "n"}, {"t", "f"})
 _WON, _LOST = {"won", "closed won", "1", "true", "yes"}, {"lost", "closed lost", "loss"}
+_IDENTIFIER = re.compile(r"(^|_)(f?ids?|guid|uuid)$")
+_REP = re.compile(
+    r"(^|_)(owner|seller|sales_?rep|sdr|sr|salesperson|assigned_(to|user))(_employee)?(_f?id|_name)?$"
+)
+_ACCOUNT = re.compile(r"^(property_)?(company|account|organi[sz]ation)(_name|_account)?$")
+_AFTERWARDS = re.compile(r"(^|_)(conver|clos|won|lost|decid|decision)")
+_OTHER_DAYS = re.compile(r"(^|_)(modif|updat|sync|system|last|recent|hired|expected|start|end|due)")
+_CAPTURES = (
+    re.compile("creat"),
+    re.compile("first_contact|captur|submit|inquir|enter"),
+    re.compile("date|contact"),
+)
+_VERDICT = re.compile(r"(^|_)(accepted|(un|dis)?qualified|converted|rejected)$")
+_REASON = re.compile(r"(^|_)(reason|reasons)(_|$)")
 _ENOUGH = 0.98
+_OFTEN_ZERO = 0.5
+_MAX_WORDS = 12
 _SAMPLE = 20_000
 
 
@@ -101,7 +120,8 @@ def propose_contract(path: Path | str, *, name: str | None = None) -> ContractPr
     Parameters
     ----------
     path : path-like
-        CSV (also gzip, or a zip of one file), Parquet or Excel.
+        CSV (also gzip, or a zip of one file), Parquet, Excel, DuckDB or SQLite; ``FILE#PART`` names a sheet
+        or table of several. Or ``<database URL>#<table>``.
     name : str, optional
         The contract's name, by default the file's.
 
@@ -109,62 +129,65 @@ def propose_contract(path: Path | str, *, name: str | None = None) -> ContractPr
     -------
     ContractProposal
     """
-    place = Path(path)
-    table = _dialect(place)
+    table, place = find_table(path)
     header = read_header(table, place)
     if not any(header):
         raise LeadsError(f"{place}: no header was found; expected a table with column names.")
     unique = [column for column in dict.fromkeys(header) if column and header.count(column) == 1]
-    raw = read_table(table, place, wanted=unique)
+    raw, nested = _read_flat(table, place, unique)
     guesses: list[_Guess] = []
     taken: set[str] = set()
     for source in unique:
+        if source in nested:
+            guesses.append(_Guess("", source, "", confirm=["holds several values per lead; left out."]))
+            continue
         texts = raw.columns[source][:: max(1, len(raw.lines) // _SAMPLE)]
-        guess = _guess(source, texts, typed=source in raw.formats)
+        guess = _guess(source, texts, typed=raw.formats.get(source, ()))
         guess.name = _free_name(source, taken)
         guesses.append(guess)
-    _choose_roles(guesses, raw.columns, len(raw.lines))
+    filled = {
+        source: [text for text in raw.columns[source] if text is not None and str(text).strip()]
+        for source in raw.columns
+    }
+    _choose_roles(guesses, filled, len(raw.lines), taken)
     confirm = [(guess.source, text) for guess in guesses for text in guess.confirm]
     if len(unique) < len(header):
         confirm.append(("", "some columns have the same name or none; they cannot be used."))
     if raw.rejects:
         confirm.append(("", f"{len(raw.rejects):,} rows are damaged; `leadml ingest` lists them."))
-    return ContractProposal(text=_write(table, place, guesses, name), findings=tuple(confirm))
+    if table.path != str(place) and "://" in str(place):
+        confirm.append(
+            ("", "keep a password out of the contract: `path: env:NAME#table` takes the address from NAME.")
+        )
+    if not any(guess.role == "created" for guess in guesses):
+        confirm.append(("", "no column says when each lead came in (`role: created`)."))
+    return ContractProposal(text=_write(table, guesses, name), findings=tuple(confirm))
 
 
-def _dialect(path: Path) -> Table:
-    ending = path.suffix.lower()
-    if ending in {".parquet", ".pq"}:
-        return Table(name="leads", path=path.name, format="parquet")
-    if ending in {".xlsx", ".xlsm"}:
-        return Table(name="leads", path=path.name, format="excel")
-    best: tuple[int, Table] | None = None
-    for encoding in ("utf-8", "utf-16", "cp1252"):
-        for delimiter in _DELIMITERS:
-            table = Table(name="leads", path=path.name, delimiter=delimiter, encoding=encoding)
-            width = len(read_header(table, path))
-            if width > (best[0] if best else 0):
-                best = (width, table)
-        if best is not None:
-            return _decodable(best[1], path)
-    raise LeadsError(f"{path}: cannot be read as a table; name its format in a contract.")
-
-
-def _decodable(table: Table, path: Path) -> Table:
-    """Fall back to cp1252 where rows of the file are not UTF-8."""
-    import dataclasses
-
+def _read_flat(table: Table, place: Path | str, names: list[str]) -> tuple[RawTable, list[str]]:
+    """Read what holds one value per lead; return also the columns that do not."""
     try:
-        raw = read_table(table, path, wanted=[])
+        return read_table(table, place, wanted=names), []
     except LeadsError:
-        return dataclasses.replace(table, encoding="cp1252")
-    wrong = sum(reject.rule == "encoding" for reject in raw.rejects)
-    return dataclasses.replace(table, encoding="cp1252") if wrong > 5 else table
+        if table.format not in {"parquet", "duckdb"}:
+            raise
+    flat = []
+    for name in names:
+        try:
+            read_table(table, place, wanted=[name])
+        except LeadsError:
+            continue
+        flat.append(name)
+    return read_table(table, place, wanted=flat), [name for name in names if name not in flat]
+
+
+def _plain_name(source: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", source)
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "column"
 
 
 def _free_name(source: str, taken: set[str]) -> str:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", source)
-    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "column"
+    name = _plain_name(source)
     name = f"c_{name}" if name[0].isdigit() else name
     while name in taken:
         name += "_2"
@@ -172,7 +195,7 @@ def _free_name(source: str, taken: set[str]) -> str:
     return name
 
 
-def _guess(source: str, texts: Any, *, typed: bool) -> _Guess:
+def _guess(source: str, texts: Any, *, typed: Sequence[str]) -> _Guess:
     known = [str(text).strip() for text in texts if text is not None and str(text).strip()]
     guess = _Guess("", source, "attribute")
     if not known:
@@ -186,29 +209,48 @@ def _guess(source: str, texts: Any, *, typed: bool) -> _Guess:
     counts = pd.Series(known).value_counts()
     markers = [str(word) for word in counts.index if looks_missing(str(word))]
     rest = [text for text in known if text not in set(markers)] or known
-    if typed or _fits_date(guess, rest):
+    if _are_typed_dates(rest, typed) or _fits_date(guess, rest):
         guess.type = "date"
-    elif {text.casefold() for text in rest} in _BOOLEANS:
+    elif _is_boolean(rest):
         guess.type = "category" if markers else "boolean"
-    elif not _fits_number(guess, rest):
+    elif _IDENTIFIER.search(_plain_name(source)) or not _fits_number(guess, rest):
         _fits_words(guess, counts, len(known))
     if guess.type in {"number", "integer"}:
         markers += _sentinels(rest)
+        zeros = sum(int(counts.get(word, 0)) for word in ("0", "0.0")) / len(known)
+        if zeros >= _OFTEN_ZERO and len(counts) > _MAX_WORDS:
+            guess.confirm.append(f"0 in {100 * zeros:.0f} % of the rows: none, or no value?")
     if markers:
-        shown = ", ".join(show_level(word, int(counts.get(word, 9))) for word in markers[:6])
-        guess.confirm.append(f"{shown}: no value? Then declare `missing`.")
+        guess.confirm.append(f"{', '.join(markers[:6])}: no value? Then declare `missing`.")
+    if len(counts) == 1 and guess.role:
+        guess.confirm.append("has one value only.")
     return guess
 
 
+def _are_typed_dates(known: list[str], formats: Sequence[str]) -> bool:
+    return bool(formats) and not any(
+        isinstance(parse_date(text, tuple(formats)), str) for text in known[:: max(1, len(known) // 500)]
+    )
+
+
+def _is_boolean(known: list[str]) -> bool:
+    words = {text.casefold() for text in known}
+    return words in _BOOLEANS or (
+        len(words) == 1 and not words <= {"0", "1"} and any(words < pair for pair in _BOOLEANS)
+    )
+
+
 def _is_personal(source: str, known: list[str]) -> bool:
-    if {text.casefold() for text in known} in _BOOLEANS:
+    if _is_boolean(known):
         return False
     if _PERSONAL_WORDS.search(source):
         return True
     sample = known[:500]
     emails = sum(_EMAIL.fullmatch(text) is not None for text in sample)
     phones = sum(
-        _PHONE.fullmatch(text) is not None and sum(map(str.isdigit, text)) >= 9 and not text.isdigit()
+        _PHONE.fullmatch(text) is not None
+        and sum(map(str.isdigit, text)) >= 9
+        and not _PLAIN_NUMBER.fullmatch(text)
         for text in sample
     )
     return max(emails, phones) >= 0.5 * len(sample)
@@ -306,51 +348,122 @@ def _fits_words(guess: _Guess, counts: pd.Series[Any], n: int) -> None:
         guess.confirm.append(f"{len(counts)} different values: too many for a criterion as they are.")
 
 
-def _choose_roles(guesses: list[_Guess], columns: dict[str, Any], n: int) -> None:
-    """Give the roles that values and names make likely: id, created, outcome."""
+def _choose_roles(guesses: list[_Guess], filled: dict[str, list[Any]], n: int, taken: set[str]) -> None:
+    """Give the roles that values and names make likely; say which others there may be."""
+    attributes = [guess for guess in guesses if guess.role == "attribute"]
+    _choose_id(guesses, filled, n, taken)
+    _choose_created(attributes, filled, n)
+    _choose_outcome(attributes, filled)
+    _choose_first(attributes, filled, _REP, "rep", "taken as who worked the lead.")
+    _choose_first(attributes, filled, _ACCOUNT, "account", "taken as the lead's company.")
+    for guess in attributes:
+        if guess.role == "attribute":
+            _hint(guess, filled[guess.source], n)
 
-    def filled(guess: _Guess) -> Any:
-        return [text for text in columns[guess.source] if text is not None and str(text).strip()]
 
-    unique = [guess for guess in guesses if guess.role != "personal" and len(set(filled(guess))) == n > 0]
-    named = [guess for guess in unique if re.search(r"(^|[\s_])id$|^id($|[\s_])|[a-z]Id$|ID$", guess.source)]
-    chosen = (named or [guess for guess in unique if guess.type in {"category", "integer"}])[:1]
-    for guess in chosen:
-        guess.role, guess.type, guess.more, guess.confirm = "id", "", [], []
-    if not chosen:
-        line = _Guess("lead_id", "#line", "id", confirm=["no column names each lead; its line does."])
-        guesses.insert(0, line)
-    for guess in guesses:
-        if (
-            guess.type == "date"
-            and len(filled(guess)) == n
-            and re.search(r"creat|date|contact", guess.source, re.IGNORECASE)
-        ):
-            guess.role = "created"
-            guess.confirm.append("taken as the day the lead came in.")
-            break
-    for guess in guesses:
-        words = (
-            {str(text).strip() for text in filled(guess)} if guess.type in {"category", "boolean"} else set()
-        )
-        plain = {word.casefold(): word for word in words}
-        won, lost = (
-            [plain[word] for word in plain if word in _WON],
-            [plain[word] for word in plain if word in _LOST],
-        )
-        if 2 <= len(words) <= 12 and won and lost:
+def _choose_id(guesses: list[_Guess], filled: dict[str, list[Any]], n: int, taken: set[str]) -> None:
+    unique = [
+        guess
+        for guess in guesses
+        if guess.role != "personal" and guess.source in filled and len(set(filled[guess.source])) == n > 0
+    ]
+    named = [guess for guess in unique if _IDENTIFIER.search(_plain_name(guess.source))]
+    rest = [guess for guess in unique if guess.type in {"category", "integer"}]
+    chosen = min(named, key=_rank_of_id, default=rest[0] if rest else None)
+    if chosen is not None:
+        chosen.role, chosen.type, chosen.more, chosen.confirm = "id", "", [], []
+        return
+    line = _Guess(
+        _free_name("lead_id", taken), "#line", "id", confirm=["no column names each lead; its line does."]
+    )
+    guesses.insert(0, line)
+
+
+def _rank_of_id(guess: _Guess) -> int:
+    name = _plain_name(guess.source)
+    if name in {"id", "record_id", "lead_id", "hs_object_id", "leadid"}:
+        return 0
+    return (
+        1
+        if not re.search(r"(owner|_by_|account|contact|converted|campaign|master|user|session)", name)
+        else 2
+    )
+
+
+def _choose_created(attributes: list[_Guess], filled: dict[str, list[Any]], n: int) -> None:
+    """Take the day on which each lead came in: always there, and not the day of something later."""
+    whole = [
+        (guess, _plain_name(guess.source))
+        for guess in attributes
+        if guess.type == "date" and len(filled[guess.source]) == n
+    ]
+    fit = [each for each in whole if not _AFTERWARDS.search(each[1]) and not _OTHER_DAYS.search(each[1])]
+    for words in _CAPTURES:
+        for guess, name in fit:
+            if words.search(name):
+                guess.role = "created"
+                guess.confirm.append("taken as the day the lead came in.")
+                return
+
+
+def _choose_outcome(attributes: list[_Guess], filled: dict[str, list[Any]]) -> None:
+    for guess in attributes:
+        if guess.role != "attribute" or guess.type not in {"category", "boolean"}:
+            continue
+        plain = {str(text).strip().casefold(): str(text).strip() for text in filled[guess.source]}
+        won, lost = ([plain[word] for word in plain if word in words] for words in (_WON, _LOST))
+        if 2 <= len(plain) <= _MAX_WORDS and won and lost:
             guess.role, guess.type = "outcome", ""
             guess.more = [f"won: {_list(won)}", f"lost: {_list(lost)}"]
-            guess.confirm.append("taken as the outcome.")
-            break
+            guess.confirm = ["taken as the outcome."]
+            return
+
+
+def _choose_first(
+    attributes: list[_Guess], filled: dict[str, list[Any]], names: re.Pattern[str], role: str, why: str
+) -> None:
+    for guess in attributes:
+        values = filled[guess.source]
+        if (
+            guess.role == "attribute"
+            and guess.type in {"category", "integer"}
+            and names.search(_plain_name(guess.source))
+            and 1 < len(set(values)) < len(values)
+        ):
+            guess.role, guess.type, guess.more, guess.confirm = role, "", [], [why]
+            return
+
+
+def _hint(guess: _Guess, values: list[Any], n: int) -> None:
+    """Say what a column may be instead of an attribute."""
+    name = _plain_name(guess.source)
+    n_words = len(set(values))
+    if guess.type == "date" and _AFTERWARDS.search(name):
+        guess.confirm.append(
+            "may be the day of the verdict or of the deal's end (`role: decided` or `closed`)."
+        )
+    elif guess.type == "integer" and n_words == n > _MAX_WORDS:
+        guess.confirm.append("differs in every row: the number of a record is no attribute.")
+    elif _REASON.search(name):
+        guess.confirm.append("may be Sales' reason (`role: reason`).")
+    elif _VERDICT.search(name) and n_words <= _MAX_WORDS:
+        guess.confirm.append("may be the verdict (`role: verdict`); an attribute it is not.")
+    elif re.search(r"(^|_)won$", name) and n_words <= _MAX_WORDS:
+        guess.confirm.append("may be the outcome (`role: outcome`); an attribute it is not.")
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("#")[2] if "://" in path else re.sub(r"(\.\w{1,8})+$", "", path)
 
 
 def _list(words: Sequence[str]) -> str:
     return "[" + ", ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words) + "]"
 
 
-def _write(table: Table, path: Path, guesses: list[_Guess], name: str | None) -> str:
+def _write(table: Table, guesses: list[_Guess], name: str | None) -> str:
+    path = table.path or ""
     more = f", format: {table.format}"
+    more += f", sheet: {_list([table.sheet])[1:-1]}" if table.sheet is not None else ""
     if table.format == "csv":
         delimiter = {"\t": "tab"}.get(table.delimiter, f'"{table.delimiter}"')
         more += f", delimiter: {delimiter}, encoding: {table.encoding}"
@@ -358,9 +471,9 @@ def _write(table: Table, path: Path, guesses: list[_Guess], name: str | None) ->
         "# Proposed from the file's own values. Check every line, and say which column Sales fills:",
         "#   verdict: {from: leads.…, role: verdict, accepted: […], rejected: […]}",
         f"# Roles: {', '.join(ROLES)}.",
-        f"name: {re.sub(r'[^a-z0-9]+', '-', (name or path.stem).lower()).strip('-') or 'leads'}",
+        f"name: {re.sub(r'[^a-z0-9]+', '-', (name or _stem(path)).lower()).strip('-') or 'leads'}",
         "tables:",
-        f"  leads: {{path: {_list([path.name])[1:-1]}{more}}}",
+        f"  leads: {{path: {_list([path])[1:-1]}{more}}}",
         "columns:",
     ]
     for guess in guesses:

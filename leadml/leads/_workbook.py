@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._contract import Table
 
-__all__ = ["read_sheet"]
+__all__ = ["read_sheet", "sheet_names"]
 
 
 def read_sheet(
@@ -40,6 +40,25 @@ def read_sheet(
     -------
     (columns, lines, rejects)
     """
+    book = _opened(path, f"table {table.name!r}: ")
+    try:
+        sheet = book[_sheet_name(table, path, book.sheetnames)]
+        sheet.reset_dimensions()  # many exporters write a wrong size
+        return _rows(table, path, sheet.iter_rows(values_only=True), find)
+    finally:
+        book.close()
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Return the names of a workbook's sheets."""
+    book = _opened(path)
+    try:
+        return [str(name) for name in book.sheetnames]
+    finally:
+        book.close()
+
+
+def _opened(path: Path, what: str = "") -> Any:
     try:
         import openpyxl  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:  # pragma: no cover - the extra is installed where this is tested
@@ -47,15 +66,9 @@ def read_sheet(
     from zipfile import BadZipFile
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        return openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (BadZipFile, KeyError, ValueError, openpyxl.utils.exceptions.InvalidFileException) as error:
-        raise LeadsError(f"{path}: table {table.name!r}: not a readable Excel workbook.") from error
-    try:
-        sheet = book[_sheet_name(table, path, book.sheetnames)]
-        sheet.reset_dimensions()  # many exporters write a wrong size
-        return _rows(table, path, sheet.iter_rows(values_only=True), find)
-    finally:
-        book.close()
+        raise LeadsError(f"{path}: {what}not a readable Excel workbook.") from error
 
 
 def _sheet_name(table: Table, path: Path, names: list[str]) -> str:
@@ -79,7 +92,9 @@ def _rows(
     while header and not header[-1]:
         header.pop()
     if not header:
-        raise LeadsError(f"{path}: table {table.name!r}: the sheet is empty; expected a header row.")
+        raise LeadsError(
+            f"{path}: table {table.name!r}: row 1 of the sheet is empty; expected the column names there."
+        )
     positions = find(header)
     columns: dict[str, list[str | None]] = {name: [] for name in positions}
     lines: list[int] = []

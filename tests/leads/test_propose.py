@@ -1,8 +1,13 @@
 import gzip
+import sqlite3
+import zipfile
+from contextlib import closing
 
+import duckdb
+import pandas as pd
 import pytest
 
-from leadml.errors import LeadsError
+from leadml.errors import InputMissingError, LeadsError
 from leadml.leads import parse_contract, propose_contract, read_leads
 
 ROWS = [
@@ -109,3 +114,150 @@ def test_real_exports_get_a_contract_that_reads_them(shared_data):
         path = shared_data / name
         table = read_leads(parse_contract(propose_contract(path).text, folder=path.parent))
         assert table.manifest.kept >= 0.99 * table.manifest.read
+
+
+N = 60
+FRAME = pd.DataFrame(
+    {
+        "Owner Id": [f"u{n}" for n in range(N)],
+        "Record Id": [f"L{n}" for n in range(N)],
+        "Close Date": pd.date_range("2024-03-01", periods=N),
+        "Created": pd.date_range("2024-01-01", periods=N),
+        "Employees": [str(n * 3) if n % 5 else "#VALUE!" for n in range(N)],
+        "Source": ["Web", "Select", "N/A", "None"] * 15,
+        "Score": [999, 3, 5] * 20,
+        "Seller": ["a", "b", "c"] * 20,
+        "Company": ["Acme", "Bolt", "Cord"] * 20,
+        "Is Converted": [True, False, False] * 20,
+        "Opted In": [False] * N,
+        "Spend": [0, 0, 0, 1.5, 2.25, 7.125] * 10,
+        "Disqualified Reason": ["Duplicate", "", "Too small"] * 20,
+    }
+)
+
+
+def as_csv(path):
+    FRAME.to_csv(path, index=False)
+    return path
+
+
+def as_zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("leads.csv", FRAME.to_csv(index=False))
+    return path
+
+
+def as_excel(path):
+    FRAME.to_excel(path, index=False)
+    return path
+
+
+def as_parquet(path):
+    FRAME.assign(Tags=[["a", "b"]] * N).to_parquet(path)
+    return path
+
+
+def as_duckdb(path):
+    with duckdb.connect(str(path)) as connection:
+        connection.register("shown", FRAME)
+        connection.execute("CREATE TABLE crm AS SELECT * FROM shown")
+        connection.unregister("shown")
+    return path
+
+
+def as_sqlite(path):
+    with closing(sqlite3.connect(path)) as connection:
+        FRAME.to_sql("crm", connection, index=False)
+    return path
+
+
+SOURCES = {
+    "a.csv": as_csv,
+    "a.csv.gz": as_csv,
+    "a.zip": as_zip,
+    "a.xlsx": as_excel,
+    "a.parquet": as_parquet,
+    "a.duckdb": as_duckdb,
+    "a.sqlite": as_sqlite,
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_kind_of_source_gets_the_same_contract_and_can_be_read_by_it(name, tmp_path):
+    found = propose_contract(SOURCES[name](tmp_path / name))
+    contract = parse_contract(found.text + "quarantine_limit: 50%\n", folder=tmp_path)
+    table = read_leads(contract)
+    assert (table.manifest.quarantined, table.manifest.duplicates) == (
+        12,
+        0,
+    )  # the sheet's errors, to confirm
+    kinds = {column.name: (column.role, column.type) for column in contract.columns}
+    assert kinds["record_id"] == ("id", "text")
+    assert kinds["created"] == ("created", "date")
+    assert kinds["close_date"] == ("attribute", "date")
+    assert kinds["employees"] == ("attribute", "integer")
+    assert kinds["source"] == ("attribute", "category")
+    assert kinds["score"] == ("attribute", "integer")
+    assert kinds["spend"] == ("attribute", "number")
+    assert kinds["seller"][0] == "rep"
+    assert kinds["company"][0] == "account"
+    assert kinds["is_converted"] == ("attribute", "boolean")
+    assert kinds["opted_in"] == ("attribute", "integer" if name == "a.sqlite" else "boolean")  # it stores 0
+    assert "tags" not in kinds
+    assert all(column.missing == () for column in contract.columns)
+    confirm = found.to_frame().groupby("column")["confirm"].agg(" ".join)
+    assert all(word in confirm["Source"] for word in ("Select", "N/A", "None"))
+    assert "#VALUE!: no value?" in confirm["Employees"]
+    assert "999: no value?" in confirm["Score"]
+    assert "`closed`" in confirm["Close Date"]
+    assert "may be the verdict" in confirm["Is Converted"]
+    assert "may be Sales' reason" in confirm["Disqualified Reason"]
+    assert "one value only" in confirm["Opted In"]
+    if name == "a.parquet":
+        assert "several values per lead" in confirm["Tags"]
+
+
+@pytest.mark.parametrize("name", ["b.xlsx", "b.duckdb", "b.sqlite"])
+def test_one_of_several_tables_is_named_after_the_file(name, tmp_path):
+    path = tmp_path / name
+    if name == "b.xlsx":
+        with pd.ExcelWriter(path) as writer:
+            FRAME.to_excel(writer, sheet_name="crm", index=False)
+            FRAME.head(2).to_excel(writer, sheet_name="other", index=False)
+    elif name == "b.duckdb":
+        as_duckdb(path)
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("CREATE TABLE other AS SELECT 1 AS a")
+    else:
+        as_sqlite(path)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE other (a)")
+    with pytest.raises(LeadsError, match=r"it holds crm, other\. Name one: .*#crm"):
+        propose_contract(path)
+    with pytest.raises(LeadsError, match=r"no (sheet|table) 'leads'; it holds crm, other"):
+        propose_contract(f"{path}#leads")
+    text = propose_contract(f"{path}#crm").text + "quarantine_limit: 50%\n"
+    contract = parse_contract(text, folder=tmp_path)
+    assert len(read_leads(contract)) == N - 12
+
+
+def test_a_file_that_is_not_there_or_no_database_is_refused(tmp_path):
+    with pytest.raises(InputMissingError, match="no such file"):
+        propose_contract(tmp_path / "a.csv")
+    for name, match in (("a.duckdb", "DuckDB"), ("a.sqlite", "SQLite"), ("a.xlsx", "Excel")):
+        (tmp_path / name).write_bytes(b"nothing of the sort, but long enough to be looked at")
+        with pytest.raises(LeadsError, match=f"not a readable {match}"):
+            propose_contract(tmp_path / name)
+
+
+def test_long_numbers_are_no_phones(tmp_path):
+    rows = "".join(f"{n},{1 / (n + 3):.12f}\n" for n in range(50))
+    (tmp_path / "a.csv").write_text(f"id,ratio\n{rows}")
+    contract = parse_contract(propose_contract(tmp_path / "a.csv").text)
+    assert contract.column("ratio").role == "attribute"
+
+
+def test_the_name_of_a_line_id_is_free(tmp_path):
+    (tmp_path / "a.csv").write_text("Lead Id,x\n1,a\n1,b\n2,a\n")
+    contract = parse_contract(propose_contract(tmp_path / "a.csv").text)
+    assert [column.name for column in contract.columns][:2] == ["lead_id_2", "lead_id"]

@@ -87,7 +87,7 @@ def test_the_sheet_is_named_where_there_are_several(tmp_path):
     assert len(read_leads(contract(tmp_path, "leads.xlsx, sheet: Leads"))) == 3
     with pytest.raises(LeadsError, match="no sheet 'Leeds'"):
         read_leads(contract(tmp_path, "leads.xlsx, sheet: Leeds"))
-    with pytest.raises(LeadsError, match="the sheet is empty"):
+    with pytest.raises(LeadsError, match="row 1 of the sheet is empty"):
         read_leads(contract(tmp_path, "leads.xlsx, sheet: Notes"))
 
 
