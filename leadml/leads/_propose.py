@@ -151,6 +151,8 @@ def propose_contract(path: Path | str, *, name: str | None = None) -> ContractPr
     }
     _choose_roles(guesses, filled, len(raw.lines), taken)
     confirm = [(guess.source, text) for guess in guesses for text in guess.confirm]
+    if not any(guess.role == "created" for guess in guesses):
+        confirm.append(("", "no column says when each lead came in (`role: created`)."))
     if len(unique) < len(header):
         confirm.append(("", "some columns have the same name or none; they cannot be used."))
     if raw.rejects:
@@ -159,8 +161,6 @@ def propose_contract(path: Path | str, *, name: str | None = None) -> ContractPr
         confirm.append(
             ("", "keep a password out of the contract: `path: env:NAME#table` takes the address from NAME.")
         )
-    if not any(guess.role == "created" for guess in guesses):
-        confirm.append(("", "no column says when each lead came in (`role: created`)."))
     return ContractProposal(text=_write(table, guesses, name), findings=tuple(confirm))
 
 

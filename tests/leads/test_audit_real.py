@@ -162,7 +162,7 @@ def test_marketstar(shared_data):
 def test_two_date_formats_money_and_nameless_columns_are_told_before_a_contract_is_written(shared_data):
     proposal = propose_contract(shared_data / "marketstar" / "Opportunities.csv")
     told = dict(proposal.findings)
-    assert told["AcceptedDecisionDate"] == "has 2 date formats in one column."
+    assert ("AcceptedDecisionDate", "has 2 date formats in one column.") in proposal.findings
     assert "have the same name or none" in told[""]
     header, *_ = (shared_data / "xeducation" / "Leads.csv").read_text().splitlines()
     assert header.endswith(",")
