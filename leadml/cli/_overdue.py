@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DefinitionCommand"]
 
-_DEFINITIONS = ("definition", "old", "new", "previous")
+_DEFINITIONS = ("definition", "old", "new", "previous", "before", "after")
 _SAYS_IT_ITSELF = frozenset({"lint"})
 
 

@@ -43,8 +43,12 @@ COMMANDS = {
     "rollback": "rollback {h} --by B --because c",
     "verify": "verify {h}",
     "history": "history {d}",
-    "sample": "rate sample {d} --contract {no} --output {out} --key {no}",
-    "read": "rate read {d} {no} --contract {no} --key {no}",
+    "adopted": "adopted {d} {d} --contract {no} --proposals {no} --since 2026-01-01",
+    "explain": "explain {no} --definition {d} --lead L1",
+    "explore sample": "explore sample {d} --contract {no} --change hot.employees=20 --output {out}",
+    "explore read": "explore read {d} {no} --contract {no} --break-even 0.1",
+    "rate sample": "rate sample {d} --contract {no} --output {out} --key {no}",
+    "rate read": "rate read {d} {no} --contract {no} --key {no}",
     "objectify": "objectify {d} --contract {no} --word hot --column employees",
 }
 WITHOUT_A_DEFINITION = {"demo", "ingest", "audit", "funnel", "flush"}
@@ -77,11 +81,11 @@ def run(tmp_path, capsys, monkeypatch):
     return call
 
 
-def _commands(tree):
+def _commands(tree, before=""):
     for command in tree.registered_commands:
-        yield command.name or command.callback.__name__.rstrip("_"), command
+        yield before + (command.name or command.callback.__name__.rstrip("_")), command
     for group in tree.registered_groups:
-        yield from _commands(group.typer_instance)
+        yield from _commands(group.typer_instance, f"{group.name} ")
 
 
 def test_every_command_is_tried_here():
