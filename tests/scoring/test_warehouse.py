@@ -314,9 +314,8 @@ def postgres_run(postgres):
 
     def run(frame, query):
         with engine.begin() as connection:
-            connection.execute(text("DROP TABLE IF EXISTS leads"))
             columns = ", ".join(f"{name} {kind}" for name, kind in SQL_TYPES.items())
-            connection.execute(text(f"CREATE TABLE leads ({columns})"))
+            connection.execute(text(f"CREATE TEMPORARY TABLE leads ({columns}) ON COMMIT DROP"))
             marks = ", ".join(["%s"] * len(SQL_TYPES))
             connection.exec_driver_sql(f"INSERT INTO leads VALUES ({marks})", as_rows(frame))
             found = connection.exec_driver_sql(query.replace("%", "%%"))
