@@ -20,7 +20,8 @@ if TYPE_CHECKING:
         plan_chunks,
         settle_repeated_rows,
     )
-    from leadml.leads._contract import Column, Contract, Table, load_contract, parse_contract
+    from leadml.leads._contract import Column, Contract, Table
+    from leadml.leads._contract_file import load_contract, parse_contract
     from leadml.leads._demo import (
         DEMO_CONTRACT,
         DEMO_DEFINITION,
@@ -74,9 +75,9 @@ _HOMES = {
     "compute_targets": "_targets",
     "generate_leads": "_demo",
     "ingest_leads": "_ingest",
-    "load_contract": "_contract",
+    "load_contract": "_contract_file",
     "open_leads": "_batches",
-    "parse_contract": "_contract",
+    "parse_contract": "_contract_file",
     "propose_contract": "_propose",
     "read_leads": "_read",
     "render_demo_definition": "_demo",

@@ -18,13 +18,15 @@ import pandas as pd
 from leadml._files import write_text
 from leadml.errors import LeadsError
 from leadml.leads._cells import level_series, text_series
-from leadml.leads._contract import Contract, parse_contract
+from leadml.leads._contract_file import parse_contract
 from leadml.leads._read import family_series
 from leadml.leads._table import LeadTable, Manifest
 from leadml.leads._world import BUDGETS, INDUSTRIES, REASONS, SOURCES, TITLES, SyntheticWorld, draw_leads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from leadml.leads._contract import Contract
 
 __all__ = [
     "DEMO_CONTRACT",
