@@ -46,7 +46,7 @@ def lint(
     finish(found=sum(finding.severity != "note" for finding in report.findings))
 
 
-def _columns_and_leads(contract: Path | None, leads: Path | None, *, as_of: str | None) -> dict[str, Any]:
+def _columns_and_leads(contract: Path | None, leads: str | None, *, as_of: str | None) -> dict[str, Any]:
     """Return what a definition can be checked against: the contract's columns, and the leads if named."""
     if contract is None:
         if leads is not None:
@@ -128,7 +128,7 @@ def _diff_on_leads(
     new: Definition,
     contract: Path,
     *,
-    leads: Path | None,
+    leads: str | None,
     segment: str | None,
     as_of: str | None,
 ) -> LeadsDiff:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leadml.cli._output import AsOf, ContractFile, Json, as_day, print_json
+from leadml.cli._output import AsOf, ContractFile, DefinitionOption, Json, Leads, as_day, print_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,18 +21,13 @@ BESIDE = 1_999
 
 def explain(
     contract: ContractFile,
-    definition: Annotated[
-        Path, typer.Option("--definition", metavar="DEFINITION", help="The written definition (YAML).")
-    ],
+    definition: DefinitionOption,
     lead: Annotated[str, typer.Option("--lead", metavar="ID", help="The id of the lead.")],
     bundle: Annotated[
         Path | None,
         typer.Option("--bundle", metavar="BUNDLE", help="Its models; without, only the definition speaks."),
     ] = None,
-    leads: Annotated[
-        str | None,
-        typer.Option("--leads", metavar="FILE", help="An export that replaces the contract's first table."),
-    ] = None,
+    leads: Leads = None,
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:

@@ -46,12 +46,7 @@ def ingest(
         Path | None,
         typer.Option("--quarantine", metavar="FILE", help="Where damaged rows are listed, masked (.csv)."),
     ] = None,
-    leads: Annotated[
-        str | None,
-        typer.Option(
-            "--leads", metavar="FILE", help="An export (or URL#TABLE) in place of the first table's."
-        ),
-    ] = None,
+    leads: Leads = None,
     propose: Annotated[
         str | None,
         typer.Option(

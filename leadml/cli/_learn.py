@@ -12,6 +12,7 @@ from leadml.cli._output import (
     ContractFile,
     ContractOption,
     DefinitionFile,
+    DefinitionOption,
     Json,
     Leads,
     RandomState,
@@ -75,9 +76,7 @@ def _analyse(
 
 def train(
     contract: ContractFile,
-    definition: Annotated[
-        Path, typer.Option("--definition", metavar="DEFINITION", help="The written definition (YAML).")
-    ],
+    definition: DefinitionOption,
     output: Annotated[Path, typer.Option("--output", metavar="BUNDLE", help="Where the model bundle goes.")],
     leads: Leads = None,
     also: Annotated[

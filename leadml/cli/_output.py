@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AsOf",
     "ContractFile",
+    "ContractOption",
     "DefinitionFile",
+    "DefinitionOption",
     "Json",
     "Leads",
     "RandomState",
@@ -56,9 +58,17 @@ ContractOption = Annotated[
     Path,
     typer.Option("--contract", metavar="CONTRACT", help="The leads contract (YAML).", show_default=False),
 ]
-Leads = Annotated[
-    Path | None,
-    typer.Option("--leads", metavar="FILE", help="An export that replaces the contract's first table."),
+DefinitionOption = Annotated[
+    Path,
+    typer.Option(
+        "--definition", metavar="DEFINITION", help="The written definition (YAML).", show_default=False
+    ),
+]
+Leads = Annotated[  # text: a path would make sqlite:/x of sqlite:///x
+    str | None,
+    typer.Option(
+        "--leads", metavar="FILE", help="An export (or URL#TABLE) that replaces the contract's first table."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 AsOf = Annotated[

@@ -223,7 +223,7 @@ def history(
 
 
 def _replay(
-    versions: Sequence[Version], contract: Path, *, leads: Path | None, as_of: str | None, random_state: int
+    versions: Sequence[Version], contract: Path, *, leads: str | None, as_of: str | None, random_state: int
 ) -> Replay:
     from leadml.leads import compute_targets, load_contract, read_leads
     from leadml.review import replay_versions

@@ -11,6 +11,7 @@ import typer
 from leadml.cli._output import (
     AsOf,
     ContractFile,
+    DefinitionOption,
     Json,
     Leads,
     RandomState,
@@ -26,9 +27,7 @@ __all__ = ["add_commands"]
 
 def score(
     contract: ContractFile,
-    definition: Annotated[
-        Path, typer.Option("--definition", metavar="DEFINITION", help="The written definition (YAML).")
-    ],
+    definition: DefinitionOption,
     bundle: Annotated[Path, typer.Option("--bundle", metavar="BUNDLE", help="The model bundle.")],
     output: Annotated[
         str, typer.Option("--output", metavar="FILE", help="Where scores go (.csv or .parquet).")
@@ -37,10 +36,7 @@ def score(
         Path | None,
         typer.Option("--quarantine", metavar="FILE", help="Where damaged rows are listed, masked (.csv)."),
     ] = None,
-    leads: Annotated[
-        str | None,
-        typer.Option("--leads", metavar="FILE", help="An export that replaces the contract's first table."),
-    ] = None,
+    leads: Leads = None,
     as_of: AsOf = None,
     digest: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from leadml._yaml import Problems, parse_yaml, read_yaml
 from leadml.errors import ExperimentError
+from leadml.leads import is_address
 from leadml.propose import Goal
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Experiment:
         What the review wants to know.
     definition, contract : Path
         The written definition and the leads contract.
-    leads : Path or None
+    leads : Path, str or None
         An export that replaces the contract's first table.
     targets : tuple of {"accepted", "won"}
         What is modelled and compared.
@@ -73,7 +74,7 @@ class Experiment:
     question: str
     definition: Path
     contract: Path
-    leads: Path | None = None
+    leads: Path | str | None = None
     targets: tuple[Target, ...] = ("accepted", "won")
     as_of: date | None = None
     confirm_from: date | None = None
@@ -122,7 +123,7 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
         question=problems.text(top.get("question"), "question") or "",
         definition=folder / (paths["definition"] or ""),
         contract=folder / (paths["contract"] or ""),
-        leads=None if paths["leads"] is None else folder / paths["leads"],
+        leads=_leads(paths["leads"], folder),
         targets=_targets(problems, top.get("targets")),
         as_of=_day(problems, top.get("as_of"), "as_of"),
         confirm_from=_day(problems, top.get("confirm_from"), "confirm_from"),
@@ -136,6 +137,10 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
     )
     problems.raise_if_any()
     return experiment
+
+
+def _leads(text: str | None, folder: Path) -> Path | str | None:
+    return text if text is None or is_address(text) else folder / text
 
 
 def _targets(problems: Problems, node: Node | None) -> tuple[Target, ...]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadml._files import write_text
-from leadml.errors import InputMissingError, OutputError
+from leadml.errors import InputMissingError, LeadsError, OutputError
+from leadml.leads import is_address, mask_address
 
 if TYPE_CHECKING:
     from datetime import date
@@ -21,7 +22,7 @@ _CELL_SECONDS = 3_600
 
 
 def write_review_notebook(
-    experiment: Path | str, path: Path | str, *, leads: Path | None = None, as_of: date | None = None
+    experiment: Path | str, path: Path | str, *, leads: Path | str | None = None, as_of: date | None = None
 ) -> None:
     """Execute the review notebook for one experiment and write it with its outputs.
 
@@ -35,7 +36,7 @@ def write_review_notebook(
         The experiment file.
     path : path-like
         Where the notebook goes (``.ipynb``).
-    leads : Path, optional
+    leads : path-like or URL, optional
         An export that replaces the contract's first table.
     as_of : date, optional
         The day of the export.
@@ -44,6 +45,8 @@ def write_review_notebook(
     ------
     InputMissingError
         If the extra ``notebook`` is not installed.
+    LeadsError
+        If `leads` is a URL with a password in it.
     OutputError
         If a cell fails or the notebook cannot be written.
     """
@@ -51,11 +54,22 @@ def write_review_notebook(
     folder = target.absolute().parent
     parameters = {
         "EXPERIMENT": _relative(Path(experiment), folder),
-        "LEADS": None if leads is None else _relative(leads, folder),
+        "LEADS": None if leads is None else _place(leads, folder),
         "AS_OF": None if as_of is None else as_of.isoformat(),
     }
     text = (files("leadml.experiment") / "templates" / "review.ipynb").read_text("utf-8")
     write_text(target, _execute(_parameterise(json.loads(text), parameters), folder, name=target.name))
+
+
+def _place(leads: Path | str, folder: Path) -> str:
+    if not is_address(leads):
+        return _relative(Path(leads), folder)
+    if mask_address(str(leads)) != leads:
+        raise LeadsError(
+            "--leads: a password would stand in the notebook; put the URL into an environment variable and "
+            "name it as env:NAME#TABLE."
+        )
+    return str(leads)
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -37,7 +37,7 @@ def watch_definition(
     definition: Path | str,
     contract: Path | str,
     *,
-    leads: Path | None = None,
+    leads: Path | str | None = None,
     bundle: Path | str | None = None,
     promise: Path | str | None = None,
     since: date | None = None,
@@ -51,7 +51,7 @@ def watch_definition(
     ----------
     definition, contract : path-like
         The definition in force and how its leads are read.
-    leads : Path, optional
+    leads : path-like or URL, optional
         An export that replaces the contract's first table.
     bundle : path-like, optional
         Its models; without them calibration and expected rates are left out.

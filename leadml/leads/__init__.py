@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from leadml.leads._addresses import is_address, mask_address
     from leadml.leads._audit import audit_leads
     from leadml.leads._batches import LeadBatch, LeadStream, open_leads
     from leadml.leads._chunks import (
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from leadml.leads._world import SyntheticWorld
 
 _HOMES = {
+    "is_address": "_addresses",
+    "mask_address": "_addresses",
     "LeadChunk": "_chunks",
     "LeadPlan": "_chunks",
     "find_recycled": "_funnel",
@@ -119,7 +122,9 @@ __all__ = [
     "generate_leads",
     "hash_lead_ids",
     "ingest_leads",
+    "is_address",
     "load_contract",
+    "mask_address",
     "open_chunk",
     "open_leads",
     "parse_contract",

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from leadml.errors import InputMissingError, LeadsError
+from leadml.leads._addresses import is_database
 from leadml.leads._cells import empty_series
 from leadml.leads._contract import ROLES, extra_sources
 from leadml.leads._csv import CsvReader, Reject
@@ -44,7 +45,6 @@ from leadml.leads._sources import (
     _downloaded,
     _opened,
     _positions,
-    is_database,
     read_header,
     read_table,
     read_texts,

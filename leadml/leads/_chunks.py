@@ -19,8 +19,9 @@ import numpy as np
 
 from leadml.errors import LeadsError
 from leadml.leads import _batches
+from leadml.leads._addresses import is_database
 from leadml.leads._csv import CsvReader
-from leadml.leads._sources import LINE, is_database, resolve_place
+from leadml.leads._sources import LINE, resolve_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

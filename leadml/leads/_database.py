@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leadml.errors import InputMissingError, LeadsError
+from leadml.errors import InputMissingError
+from leadml.leads._addresses import mask_address, split_address
 from leadml.leads._contract import Table
 from leadml.leads._sources import RawTable, _positions
 
@@ -17,29 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-__all__ = ["open_database_table", "split_address"]
-
-
-def split_address(address: str) -> tuple[str, str | None, str]:
-    """Split ``<database URL>#<schema>.<table>`` into URL, schema (or None) and table.
-
-    Examples
-    --------
-    >>> split_address("postgresql+psycopg://db.example/crm#sales.leads")
-    ('postgresql+psycopg://db.example/crm', 'sales', 'leads')
-    """
-    url, _, name = address.partition("#")
-    schema, _, table = name.rpartition(".")
-    if not table:
-        raise LeadsError(
-            f"{mask_address(address)}: expected a database address that ends in `#table`, got no table."
-        )
-    return url, schema or None, table
-
-
-def mask_address(address: str) -> str:
-    """Return an address without its password."""
-    return re.sub(r"(?<=://)([^/@]*?):[^/@]*@", r"\1:***@", address)
+__all__ = ["open_database_table"]
 
 
 @contextmanager

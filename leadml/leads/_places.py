@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from leadml.errors import InputMissingError, LeadsError
+from leadml.leads._addresses import is_database, mask_address
 from leadml.leads._contract import Table
-from leadml.leads._database import mask_address
-from leadml.leads._sources import is_database, read_header, read_table
+from leadml.leads._sources import read_header, read_table
 
 __all__ = ["find_table"]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import re
 import shutil
 import tempfile
 import zipfile
@@ -18,6 +16,7 @@ import numpy as np
 
 from leadml._yaml import suggest
 from leadml.errors import InputMissingError, LeadsError
+from leadml.leads._addresses import expand_environment, is_address, is_database
 from leadml.leads._csv import CsvReader, Reject
 
 if TYPE_CHECKING:
@@ -26,10 +25,9 @@ if TYPE_CHECKING:
 
     from leadml.leads._contract import Contract, Table
 
-__all__ = ["RawTable", "is_database", "read_header", "read_table", "resolve_place"]
+__all__ = ["RawTable", "read_header", "read_table", "resolve_place"]
 
 LINE = "#line"  # `from: leads.#line`: the line itself names a lead in an export without ids
-_SQL = re.compile(r"(sqlite|postgres|mysql|mariadb|mssql|oracle|snowflake|bigquery|duckdb)[a-z0-9+]*://")
 UNREADABLE = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError)
 ISO_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f",)
 ISO_ZONE_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f%z",)
@@ -78,28 +76,20 @@ def resolve_place(contract: Contract, table: Table, leads: Path | str | None = N
         If the contract leaves the place open and none is given.
     """
     if leads is not None and table is contract.tables[0]:
-        return leads if isinstance(leads, str) and "://" in leads else Path(leads)
+        if not is_address(leads):
+            return Path(leads)
+        return expand_environment(str(leads), where=f"--leads for table {table.name!r}")
     if table.path is None:
         raise LeadsError(
             f"{contract.source}: table {table.name!r} has no path. Name the file with `--leads`."
         )
     if table.path.startswith("env:"):
-        name, _, rest = table.path.removeprefix("env:").partition("#")
-        if name not in os.environ:
-            raise InputMissingError(
-                f"{contract.source}: table {table.name!r}: the environment variable {name} is not set."
-            )
-        return f"{os.environ[name]}#{rest}"
+        return expand_environment(table.path, where=f"{contract.source}: table {table.name!r}")
     if "://" not in table.path:
         return contract.folder / table.path
     if table.path.startswith("sqlite:///") and not table.path.startswith("sqlite:////"):
         return f"sqlite:///{(contract.folder / table.path.removeprefix('sqlite:///')).resolve()}"
     return table.path
-
-
-def is_database(place: Path | str) -> bool:
-    """Say whether a place is a table of a database."""
-    return isinstance(place, str) and "://" in place and ("#" in place or _SQL.match(place) is not None)
 
 
 def read_table(

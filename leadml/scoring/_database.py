@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from leadml.errors import LockedError, OutputError
+from leadml.leads import mask_address
 from leadml.scoring._write import DIGITS, PROBABILITIES, csv_lines
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class DatabaseWriter:
     """
 
     def __init__(self, address: str, *, columns: tuple[str, ...]) -> None:
-        self.shown = re.sub(r"(?<=://)([^/@]*?):[^/@]*@", r"\1:***@", address)
+        self.shown = mask_address(address)
         url, _, name = address.partition("#")
         schema, _, table = name.rpartition(".")
         if not table:

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -542,6 +544,27 @@ def test_a_first_contract_is_proposed_and_reads_the_export(run, folder):
     assert run("ingest", folder / "first.yaml", "--output", folder / "kept.csv")[0] == 0
     assert run("ingest", folder / "contract.yaml")[0] == 64
     assert run("ingest")[0] == 64
+
+
+@pytest.mark.parametrize("address", ["sqlite:///{folder}/crm.db#leads", "env:CRM_URL#leads"])
+def test_leads_may_lie_in_a_database(run, folder, monkeypatch, address):
+    with closing(sqlite3.connect(folder / "crm.db")) as database:
+        pd.read_csv(folder / "leads.csv", dtype=str).to_sql("leads", database, index=False)
+    monkeypatch.setenv("CRM_URL", f"sqlite:///{folder}/crm.db")
+    place = address.format(folder=folder)
+    checked = ("--contract", folder / "contract.yaml")
+    for words in (
+        ("funnel", folder / "contract.yaml"),
+        ("audit", folder / "contract.yaml"),
+        ("compare", folder / "definition.yaml", *checked),
+        ("diff", folder / "definition.yaml", folder / "definition.yaml", *checked),
+        ("lint", folder / "definition.yaml", *checked),
+    ):
+        expected = run(*words, "--leads", folder / "leads.csv", "--json")
+        assert run(*words, "--leads", place, "--json")[:2] == expected[:2]
+    code, _, err = run("audit", folder / "contract.yaml", "--leads", "env:NOT_SET#leads")
+    assert code == 66
+    assert "the environment variable NOT_SET is not set" in err
 
 
 def test_the_funnel_follows_the_leads(run, folder):

@@ -35,6 +35,11 @@ def test_a_whole_file_is_read():
     assert experiment.also_try == ()
 
 
+def test_leads_may_be_an_address():
+    text = WHOLE.replace("../export.csv", "env:CRM_URL#leads")
+    assert parse_experiment(text, folder="place").leads == "env:CRM_URL#leads"
+
+
 def test_what_is_left_out_has_the_documented_default():
     experiment = parse_experiment(
         "question: q\ndefinition: d\ncontract: c\nconfirm_from: last two matured quarters\n"

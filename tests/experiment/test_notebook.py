@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from leadml.errors import InputMissingError, OutputError
+from leadml.errors import InputMissingError, LeadsError, OutputError
 from leadml.experiment import load_experiment, write_demo, write_review_notebook
 from leadml.experiment._notebook import _parameterise
 
@@ -40,6 +40,13 @@ def test_without_jupyter_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nbclient", None)
     with pytest.raises(InputMissingError, match=r"leadml\[notebook\]"):
         write_review_notebook("experiment.yaml", tmp_path / "review.ipynb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_password_never_stands_in_the_notebook(tmp_path):
+    with pytest.raises(LeadsError, match="environment variable") as caught:
+        write_review_notebook("e.yaml", tmp_path / "review.ipynb", leads="postgresql://me:geheim@host/crm#leads")
+    assert "geheim" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from leadml.errors import InputMissingError, LeadsError, QuarantineError
 from leadml.leads import load_contract, open_leads, parse_contract, read_leads, write_synthetic_leads
-from leadml.leads._database import mask_address, split_address
+from leadml.leads._addresses import mask_address, split_address
 
 CONTRACT = """\
 name: small
