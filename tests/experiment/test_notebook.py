@@ -45,7 +45,9 @@ def test_without_jupyter_the_extra_is_named(tmp_path, monkeypatch):
 
 def test_a_password_never_stands_in_the_notebook(tmp_path):
     with pytest.raises(LeadsError, match="environment variable") as caught:
-        write_review_notebook("e.yaml", tmp_path / "review.ipynb", leads="postgresql://me:geheim@host/crm#leads")
+        write_review_notebook(
+            "e.yaml", tmp_path / "review.ipynb", leads="postgresql://me:geheim@host/crm#leads"
+        )
     assert "geheim" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
