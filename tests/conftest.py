@@ -38,11 +38,37 @@ def shared_data() -> Path:
     return folder
 
 
-def _without(what: str) -> None:
-    """Skip because a program is not here; with LEADML_REQUIRE_SERVERS=1 that is a failure."""
-    if os.environ.get("LEADML_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"{what} is required here (LEADML_REQUIRE_SERVERS=1)")
+def _without(what: str, required: str = "LEADML_REQUIRE_SERVERS") -> None:
+    """Skip because a program is not here; where the environment sets `required` to 1 that is a failure."""
+    if os.environ.get(required) == "1":
+        pytest.fail(f"{what} is required here ({required}=1)")
     pytest.skip(f"{what} is not on this machine")
+
+
+@pytest.fixture(scope="module")  # its event loop must not outlive the module: notebooks run one of their own
+def browser():
+    """Open Chromium without a window, or skip."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in names if (found := shutil.which(name))), None)
+    if program is None:
+        _without("Chromium (Debian: apt-get install chromium)", "LEADML_REQUIRE_BROWSER")
+    try:
+        from playwright import sync_api
+    except ImportError:
+        _without("playwright", "LEADML_REQUIRE_BROWSER")
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=flags)
+        yield opened
+        opened.close()
 
 
 def free_port() -> int:

@@ -111,7 +111,11 @@ def monitor(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="DATE", help="[default: the definition's effective_from.]"),
+        typer.Option(
+            "--since",
+            metavar="DATE",
+            help="Its first day [default: when both had signed it, else its effective_from].",
+        ),
     ] = None,
     error_rate: Annotated[
         float, typer.Option("--error-rate", min=1e-6, max=0.5, help="Chance of a false alarm in a year.")

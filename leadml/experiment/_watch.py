@@ -11,6 +11,7 @@ from leadml.errors import LeadsError
 from leadml.leads import compute_targets, load_contract, read_leads
 from leadml.models import load_bundle
 from leadml.monitor import build_monitor_page, load_promise, monitor_definition
+from leadml.review import find_history, list_versions
 from leadml.tracking import (
     Artifact,
     close_tracking,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from leadml.definitions import Definition
     from leadml.monitor import MonitorReport
     from leadml.tracking import Item, TrackingReport
 
@@ -58,7 +60,8 @@ def watch_definition(
     promise : path-like, optional
         What was promised when it was signed (`leadml.monitor.load_promise`).
     since : date, optional
-        First day of the definition; default: its ``effective_from``.
+        First day of the definition; default: the day on which both sides had signed it, as its history
+        beside it says (a later ``effective_from`` counts), else its ``effective_from``.
     as_of : date, optional
         The day of the export.
     error_rate : float, default 0.05
@@ -74,6 +77,8 @@ def watch_definition(
     ------
     LeadsError
         If the export holds no lead: silence is not a quiet week.
+    SignatureError
+        If the history was altered.
     """
     written = load_definition(definition)
     table = read_leads(load_contract(contract), leads=leads, as_of=as_of)
@@ -88,10 +93,19 @@ def watch_definition(
         compute_targets(table),
         models=None if bundle is None else load_bundle(bundle),
         promise=None if promise is None else load_promise(promise),
-        since=since,
+        since=since or _signed_on(written, definition),
         error_rate=error_rate,
         random_state=random_state,
     )
+
+
+def _signed_on(written: Definition, path: Path | str) -> date | None:
+    """Find the first day of a signed version; its text still names that of the version before it."""
+    history = find_history(path)
+    if not history.exists():
+        return None
+    held = [version.from_on for version in list_versions(history) if version.sha256 == written.sha256]
+    return held[-1] if held else None
 
 
 def record_look(

@@ -441,7 +441,8 @@ def _attribute_signals(attributes: pd.DataFrame, plan: Plan) -> list[Signal]:
         if not math.isnan(missing):
             words.append(f"missing {format_points(missing)}")
         if row["n_new_levels"]:
-            words.append(f"{row['n_new_levels']} new levels on {row['leads_in_new_levels']:,} leads")
+            noun = "new level" if row["n_new_levels"] == 1 else "new levels"
+            words.append(f"{row['n_new_levels']} {noun} on {row['leads_in_new_levels']:,} leads")
         signals.append(
             Signal(
                 family="attributes",

@@ -1,8 +1,6 @@
 """The page on the wall, and how a definition shows itself."""
 
-import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,14 +10,6 @@ from leadml.definitions import document_definition, load_definition, parse_defin
 from leadml.errors import DefinitionError
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "experiments" / "definitions").glob("*.yaml"))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-sync",
-]
 
 TEXT = """\
 name: inbound-lead
@@ -181,24 +171,6 @@ def test_a_definition_shows_itself_as_a_short_text_and_a_card():
     assert not re.search(r"<script|\sid=", card)
     many = "".join(f"  - {{name: k{number}, all_of: [demo]}}\n" for number in range(12))
     assert len(repr(parse_definition(TEXT.replace("classes:\n", f"classes:\n{many}"))).splitlines()) <= 10
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        if os.environ.get("LEADML_REQUIRE_BROWSER") == "1":
-            pytest.fail("LEADML_REQUIRE_BROWSER=1, but no Chromium was found on the path.")
-        pytest.skip("no Chromium on the path (Debian: apt-get install chromium)")
-    try:
-        from playwright import sync_api
-    except ImportError:
-        if os.environ.get("LEADML_REQUIRE_BROWSER") == "1":
-            pytest.fail("LEADML_REQUIRE_BROWSER=1, but playwright is not installed.")
-        pytest.skip("playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.slow

@@ -291,6 +291,17 @@ def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(quiet, tm
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_never_scrolls_sideways(browser, quiet, tmp_path, width):
+    long = dataclasses.replace(quiet, bundle="ab" * 32, notices=("c" * 200,))
+    write_monitor_page(long, tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
 def test_hostile_names_stay_text(champion, calm, since):
     text = champion.text.replace("name: inbound-lead", "name: <img src=x onerror=alert(1)>")
     hostile = parse_definition(text)

@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import os
-import shutil
 
 import pandas as pd
 import pytest
@@ -12,30 +10,6 @@ from leadml.review import Choice, build_what_if, write_packet
 from leadml.review._whatif import MAX_CELLS
 
 pytestmark = pytest.mark.slow
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        if os.environ.get("LEADML_REQUIRE_BROWSER") == "1":
-            pytest.fail("LEADML_REQUIRE_BROWSER=1, but no Chromium was found on the path.")
-        pytest.skip("no Chromium on the path (Debian: apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
