@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from leadml.errors import LeadmlError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from leadml.experiment import Experiment
     from leadml.leads import Manifest
     from leadml.scoring import ScoreManifest
 
@@ -28,9 +30,12 @@ __all__ = [
     "Json",
     "Leads",
     "RandomState",
+    "Ratings",
+    "RatingsKey",
     "UsageError",
     "as_day",
     "finish",
+    "load_asked",
     "print_json",
     "print_line",
     "progress_bar",
@@ -70,6 +75,13 @@ Leads = Annotated[  # text: a path would make sqlite:/x of sqlite:///x
         "--leads", metavar="FILE", help="An export (or URL#TABLE) that replaces the contract's first table."
     ),
 ]
+Ratings = Annotated[
+    list[Path] | None,
+    typer.Option("--ratings", metavar="SHEET", help="A filled rating sheet; repeat it. Needs --key."),
+]
+RatingsKey = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="The key of the rating sheets.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 AsOf = Annotated[
     str | None,
@@ -88,6 +100,31 @@ def as_day(text: str | None, *, option: str = "--as-of") -> date | None:
         return date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{option}: expected a day such as 2026-07-01, got {text!r}.") from error
+
+
+def load_asked(
+    path: Path,
+    *,
+    leads: str | None,
+    as_of: str | None,
+    ratings: list[Path] | None,
+    key: Path | None,
+    random_state: int | None = None,
+) -> Experiment:
+    """Read an experiment file; what was asked for on the command line goes before what stands in it."""
+    from leadml.experiment import load_experiment
+
+    if bool(ratings) != (key is not None):
+        raise UsageError("--ratings, --key: expected both or neither.")
+    loaded = load_experiment(path)
+    return replace(
+        loaded,
+        leads=leads or loaded.leads,
+        as_of=as_day(as_of) or loaded.as_of,
+        ratings=tuple(ratings or loaded.ratings),
+        ratings_key=key or loaded.ratings_key,
+        random_state=loaded.random_state if random_state is None else random_state,
+    )
 
 
 def print_json(value: Any) -> None:

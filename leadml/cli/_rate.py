@@ -14,6 +14,8 @@ from leadml.cli._output import (
     Json,
     Leads,
     RandomState,
+    Ratings,
+    RatingsKey,
     UsageError,
     as_day,
     finish,
@@ -128,13 +130,8 @@ def objectify(
     column: Annotated[
         str | None, typer.Option("--column", metavar="NAME", help="The leads' column that holds the word.")
     ] = None,
-    ratings: Annotated[
-        list[Path] | None,
-        typer.Option("--ratings", metavar="SHEET", help="A filled rating sheet; repeat it. Needs --key."),
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="The key of the rating sheets.")
-    ] = None,
+    ratings: Ratings = None,
+    key: RatingsKey = None,
     max_criteria: Annotated[
         int, typer.Option("--max-criteria", metavar="N", min=1, max=3, help="How many criteria at most.")
     ] = 3,

@@ -13,9 +13,12 @@ from leadml.cli._output import (
     Json,
     Leads,
     RandomState,
+    Ratings,
+    RatingsKey,
     UsageError,
     as_day,
     finish,
+    load_asked,
     print_json,
     progress_bar,
 )
@@ -23,8 +26,6 @@ from leadml.cli._output import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from leadml.compare import RatingComparison
-    from leadml.experiment import ExperimentResult
     from leadml.review import Entry, Replay, SignOff, Version
 
 __all__ = ["add_commands"]
@@ -36,13 +37,8 @@ By = Annotated[str, typer.Option("--by", metavar="WHO", help="Role or name of wh
 def review(
     experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment file (YAML).")],
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the page goes (.html).")],
-    ratings: Annotated[
-        list[Path] | None,
-        typer.Option("--ratings", metavar="SHEET", help="A filled rating sheet; repeat it. Needs --key."),
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="The key of the rating sheets.")
-    ] = None,
+    ratings: Ratings = None,
+    key: RatingsKey = None,
     notebook: Annotated[
         bool,
         typer.Option("--notebook", help="Also write the review as an executed notebook beside the page."),
@@ -56,21 +52,15 @@ def review(
     to sign; for that use `leadml run`. With --notebook the loop runs once more, in a notebook that can be
     looked into and run again (extra `notebook`).
     """
-    from dataclasses import replace
-
-    from leadml.experiment import analyse_experiment, load_experiment, write_review_notebook
+    from leadml.experiment import analyse_experiment, write_review_notebook
     from leadml.review import history_file, load_history, write_packet
 
-    if bool(ratings) != (key is not None):
-        raise UsageError("--ratings, --key: expected both or neither.")
-    loaded = load_experiment(experiment)
-    asked = replace(loaded, leads=leads or loaded.leads, as_of=as_day(as_of) or loaded.as_of)
+    asked = load_asked(experiment, leads=leads, as_of=as_of, ratings=ratings, key=key)
     with progress_bar() as report:
         result = analyse_experiment(asked, progress=report)
     name = result.definition.name
     history = load_history(asked.definition.parent / history_file(name), name=name)
-    judged = _read_ratings(result, ratings or [], key)
-    write_packet(result, output, history=history, ratings=judged)
+    write_packet(result, output, history=history)
     print(f"packet: {output}")
     if notebook:
         place = output.with_suffix(".ipynb")
@@ -79,15 +69,6 @@ def review(
             write_review_notebook(experiment, place, leads=leads, as_of=as_day(as_of))
         print(f"notebook: {place}")
     finish(rows=result.table.manifest)
-
-
-def _read_ratings(result: ExperimentResult, sheets: list[Path], key: Path | None) -> RatingComparison | None:
-    """Compare what both sides made of the same leads, if they judged any."""
-    if key is None:
-        return None
-    from leadml.compare import compare_ratings, read_ratings
-
-    return compare_ratings(read_ratings(sheets, key=key), result.definition, result.table)
 
 
 def sign(

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leadml.cli._output import AsOf, Json, Leads, RandomState, as_day, finish, print_json, progress_bar
+from leadml.cli._output import (
+    AsOf,
+    Json,
+    Leads,
+    RandomState,
+    Ratings,
+    RatingsKey,
+    finish,
+    load_asked,
+    print_json,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from leadml.experiment import ExperimentResult
@@ -45,6 +56,8 @@ def demo(
 def run(
     experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment file (YAML).")],
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the results go.")],
+    ratings: Ratings = None,
+    key: RatingsKey = None,
     leads: Leads = None,
     as_of: AsOf = None,
     random_state: Annotated[
@@ -56,16 +69,10 @@ def run(
 
     Definition, leads, audit, models, comparison, proposals, packet, tracking, scores.
     """
-    from dataclasses import replace
+    from leadml.experiment import run_experiment
 
-    from leadml.experiment import load_experiment, run_experiment
-
-    loaded = load_experiment(experiment)
-    asked = replace(
-        loaded,
-        leads=loaded.leads if leads is None else leads,
-        as_of=as_day(as_of) or loaded.as_of,
-        random_state=loaded.random_state if random_state is None else random_state,
+    asked = load_asked(
+        experiment, leads=leads, as_of=as_of, ratings=ratings, key=key, random_state=random_state
     )
     with progress_bar() as report:
         result = run_experiment(asked, output=output, progress=report)

@@ -32,6 +32,7 @@ _KEYS = (
     "goal",
     "proposals",
     "also_try",
+    "ratings",
 )
 _EXTRAS = ("ebm",)
 _TARGETS = ("accepted", "won")
@@ -65,6 +66,10 @@ class Experiment:
         Chance of any false proposal in this review, in (0, 0.5).
     also_try : tuple of {"ebm"}
         Further candidates for the models: the explainable boosting machine (extra ``ebm``; slow).
+    ratings : tuple of Path
+        Rating sheets that both sides filled in (`leadml rate sample`); for the packet.
+    ratings_key : Path or None
+        The key of these sheets.
     random_state : int
         Seed of everything random.
     source : str
@@ -83,6 +88,8 @@ class Experiment:
     max_candidates: int = 3
     error_rate: float = 0.05
     also_try: tuple[str, ...] = ()
+    ratings: tuple[Path, ...] = ()
+    ratings_key: Path | None = None
     random_state: int = 0
     source: str = "<experiment>"
 
@@ -119,6 +126,11 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
     def option(key: str) -> Node | None:
         return None if proposals is None else proposals.get(key)
 
+    ratings = problems.mapping(top.get("ratings"), "ratings")
+    if ratings is not None:
+        problems.keys(ratings, "ratings", ("sheets", "key"), ("sheets", "key"))
+    key = None if ratings is None else problems.text(ratings.get("key"), "ratings: key")
+    sheets = () if ratings is None else problems.texts(ratings.get("sheets"), "ratings: sheets")
     experiment = Experiment(
         question=problems.text(top.get("question"), "question") or "",
         definition=folder / (paths["definition"] or ""),
@@ -132,6 +144,8 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
         max_candidates=_integer(problems, option("max_candidates"), "max_candidates", 3, 1, 3),
         error_rate=_number(problems, option("error_rate"), "error_rate", 0.5) or 0.05,
         also_try=_also_try(problems, top.get("also_try")),
+        ratings=tuple(folder / sheet for sheet in sheets),
+        ratings_key=None if key is None else folder / key,
         random_state=_integer(problems, top.get("random_state"), "random_state", 0, 0, _MAX_SEED),
         source=source,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from leadml.compare import DefinitionComparison
+    from leadml.compare import DefinitionComparison, RatingComparison
     from leadml.definitions import Definition
     from leadml.experiment._file import Experiment
     from leadml.explain import Attribution
@@ -67,6 +67,8 @@ class ExperimentResult:
         The definition against the leads, criterion by criterion.
     proposals : ProposalSet or None
         What is proposed, promising, kept and to be explored.
+    ratings : RatingComparison or None
+        What both sides made of the same leads, judged blind, if the experiment names their sheets.
     files : mapping of str to Path
         What was written, by purpose; empty if nothing was.
     tracking : TrackingReport or None
@@ -82,6 +84,7 @@ class ExperimentResult:
     attributions: Mapping[str, Attribution] = field(default_factory=dict, repr=False)
     comparison: DefinitionComparison | None = field(default=None, repr=False)
     proposals: ProposalSet | None = field(default=None, repr=False)
+    ratings: RatingComparison | None = field(default=None, repr=False)
     files: Mapping[str, Path] = field(default_factory=dict, repr=False)
     tracking: TrackingReport | None = field(default=None, repr=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from leadml.compare import compare_definition
+from leadml.compare import compare_definition, compare_ratings, read_ratings
 from leadml.definitions import load_definition
 from leadml.experiment._result import ExperimentResult
 from leadml.explain import explain_model
@@ -138,7 +138,11 @@ def analyse_experiment(
     steps.begin("holding the definition against the leads")
     trained = {target: model for target, model in models.items() if isinstance(model, TrainedModel)}
     comparison = compare_definition(definition, table, targets, models=trained)
-    return replace(result, comparison=comparison)
+    ratings = None
+    if experiment.ratings_key is not None:
+        judged = read_ratings(experiment.ratings, key=experiment.ratings_key)
+        ratings = compare_ratings(judged, definition, table)
+    return replace(result, comparison=comparison, ratings=ratings)
 
 
 def _propose(

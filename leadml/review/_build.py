@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from leadml.compare import RatingComparison
     from leadml.definitions import Definition
     from leadml.review._parts import Run
 
@@ -60,15 +59,13 @@ _NEWEST = 4
 _REVIEW_EVERY = timedelta(days=91)
 
 
-def build_parts(run: Run, *, ratings: RatingComparison | None = None) -> Parts:
+def build_parts(run: Run) -> Parts:
     """Put everything that a review says into words.
 
     Parameters
     ----------
     run : Run
         What one run of the loop found; stages that were not run are left out.
-    ratings : RatingComparison, optional
-        What both sides made of the same leads, judged blind.
 
     Returns
     -------
@@ -102,7 +99,7 @@ def build_parts(run: Run, *, ratings: RatingComparison | None = None) -> Parts:
         quadrant=describe_quadrant(comparison),
         reasons=describe_reasons(run),
         reps=describe_reps(run),
-        raters=describe_raters(ratings),
+        raters=describe_raters(run.ratings),
         proposals=proposals,
         promising=promising,
         kept=describe_kept(definition, found, units),

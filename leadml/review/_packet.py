@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from leadml.compare import DefinitionComparison, MarginalProfile, RatingComparison
+    from leadml.compare import DefinitionComparison, MarginalProfile
     from leadml.review._history import History
     from leadml.review._parts import Run
 
@@ -37,7 +37,7 @@ _MAX_PERIODS = 8
 _MAX_ATTRIBUTES = 10
 
 
-def build_packet(run: Run, *, history: History | None = None, ratings: RatingComparison | None = None) -> str:
+def build_packet(run: Run, *, history: History | None = None) -> str:
     """Build the packet of a review as one HTML page.
 
     The page needs no network, runs no script but its own what-if, follows the reader's light or dark
@@ -49,8 +49,6 @@ def build_packet(run: Run, *, history: History | None = None, ratings: RatingCom
         What one run of the loop found.
     history : History, optional
         What was decided before: proposals that were rejected or deferred are shown with their reasons.
-    ratings : RatingComparison, optional
-        What both sides made of the same leads, judged blind (`leadml.compare.compare_ratings`).
 
     Returns
     -------
@@ -64,7 +62,7 @@ def build_packet(run: Run, *, history: History | None = None, ratings: RatingCom
         what_if=None if what_if is None else what_if.to_payload(),
         script=read_script(),
         hash=hash_script(),
-        parts=build_parts(run, ratings=ratings),
+        parts=build_parts(run),
         reviewed=history is not None and bool(history.entries),
         refused=() if history is None else history.refused(),
         smallest=SMALLEST_GROUP,
@@ -78,13 +76,7 @@ def build_packet(run: Run, *, history: History | None = None, ratings: RatingCom
     )
 
 
-def write_packet(
-    run: Run,
-    path: Path | str,
-    *,
-    history: History | None = None,
-    ratings: RatingComparison | None = None,
-) -> None:
+def write_packet(run: Run, path: Path | str, *, history: History | None = None) -> None:
     """Write the packet of a review, whole or not at all.
 
     Parameters
@@ -95,15 +87,13 @@ def write_packet(
         The file, usually ending in ``.html``.
     history : History, optional
         What was decided before.
-    ratings : RatingComparison, optional
-        What both sides made of the same leads, judged blind.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    write_text(path, build_packet(run, history=history, ratings=ratings))
+    write_text(path, build_packet(run, history=history))
 
 
 def _draw_quarters(run: Run) -> Markup | None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from leadml.compare import DefinitionComparison
+    from leadml.compare import DefinitionComparison, RatingComparison
     from leadml.definitions import ClassPart, Definition
     from leadml.explain import Attribution
     from leadml.leads import AuditReport, LeadTable
@@ -87,6 +87,11 @@ class Run(Protocol):
     @property
     def proposals(self) -> ProposalSet | None:
         """Return what is proposed and what is not."""
+        ...
+
+    @property
+    def ratings(self) -> RatingComparison | None:
+        """Return what both sides made of the same leads, judged blind."""
         ...
 
 

@@ -683,6 +683,37 @@ def test_rating_sheets_and_their_key_come_together(run, folder):
     assert "--ratings, --key: expected both or neither." in err
 
 
+@pytest.mark.slow
+def test_what_both_sides_judged_stands_in_the_packet(run, tmp_path):
+    from leadml.experiment import write_demo
+
+    experiment = write_demo(tmp_path / "data", n_leads=1_500, random_state=3)
+    definition, contract = tmp_path / "data" / "definition.yaml", tmp_path / "data" / "contract.yaml"
+    sheets, key = tmp_path / "sheets", tmp_path / "key.json"
+    words = (
+        "rate",
+        "sample",
+        definition,
+        "--contract",
+        contract,
+        "--n",
+        "60",
+        "--output",
+        sheets,
+        "--key",
+        key,
+    )
+    assert run(*words)[0] == 3
+    for side, other in (("marketing", "hot"), ("sales", "cold")):
+        frame = pd.read_csv(sheets / f"{side}.csv", dtype=str, encoding="utf-8-sig")
+        column = next(name for name in frame if name.startswith("class:"))
+        frame[column] = ["hot"] * 30 + [other] * 30
+        frame.to_csv(sheets / f"{side}.csv", index=False)
+    judged = ("--ratings", sheets / "marketing.csv", "--ratings", sheets / "sales.csv", "--key", key)
+    assert run("run", experiment, "--output", tmp_path / "out", *judged)[0] == 3
+    assert "judged the same 60 leads" in re.sub(r"\s+", " ", (tmp_path / "out" / "packet.html").read_text())
+
+
 def test_an_exploration_goes_from_the_sample_to_the_proposal(run, folder, tmp_path):
     place = (folder / "definition.yaml", "--contract", folder / "contract.yaml")
     ids = tmp_path / "ids.csv"

@@ -35,6 +35,16 @@ def test_a_whole_file_is_read():
     assert experiment.also_try == ()
 
 
+def test_rating_sheets_are_named_with_their_key():
+    experiment = parse_experiment(
+        f"{WHOLE}ratings: {{sheets: [m.csv, s.csv], key: key.json}}\n", folder="place"
+    )
+    assert experiment.ratings == (Path("place/m.csv"), Path("place/s.csv"))
+    assert experiment.ratings_key == Path("place/key.json")
+    with pytest.raises(ExperimentError, match="key"):
+        parse_experiment(f"{WHOLE}ratings: {{sheets: [m.csv]}}\n")
+
+
 def test_leads_may_be_an_address():
     text = WHOLE.replace("../export.csv", "env:CRM_URL#leads")
     assert parse_experiment(text, folder="place").leads == "env:CRM_URL#leads"

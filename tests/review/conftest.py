@@ -57,6 +57,7 @@ class SampleRun:
     proposals: object
     models: dict = field(default_factory=dict)
     attributions: dict = field(default_factory=dict)
+    ratings: object = None
 
 
 def sample_leads(n_leads=4000, seed=0):
