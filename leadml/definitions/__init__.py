@@ -51,6 +51,7 @@ from leadml.definitions._definition import (
 )
 from leadml.definitions._diff import DefinitionDiff, diff_definitions
 from leadml.definitions._diff_proof import ClassChange, DiffEntry
+from leadml.definitions._directions import find_directions, find_wanted_levels
 from leadml.definitions._document import document_definition
 from leadml.definitions._grammar import format_criterion, parse_criterion
 from leadml.definitions._lint import lint_definition
@@ -125,6 +126,8 @@ __all__ = [
     "document_definition",
     "evaluate_criteria",
     "explain_classes",
+    "find_directions",
+    "find_wanted_levels",
     "format_criterion",
     "lint_definition",
     "load_definition",

@@ -8,8 +8,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from leadml._yaml import MappingNode, Node, ScalarNode, SequenceNode
-from leadml.definitions._definition import Criterion, Definition, Group, LeadClass, PointScore, said
-from leadml.definitions._grammar import format_value, read_criterion
+from leadml.definitions._definition import (
+    Criterion,
+    Definition,
+    Group,
+    LeadClass,
+    PointRule,
+    PointScore,
+    said,
+)
+from leadml.definitions._grammar import format_criterion, format_value, read_criterion
 from leadml.definitions._read import Place, read_places
 from leadml.errors import DefinitionError
 
@@ -27,7 +35,7 @@ ChangeKind = Literal[
 _MOVES_ADDRESSES = frozenset({"dropped", "added", "group"})
 _OF_GROUPS = frozenset({"added", "at_least", "group"})
 _GROUP_WORDS = re.compile(r"(?:(?P<all>all)|(?P<any>any)|at least (?P<k>[0-9]{1,4})) of [0-9]{1,4}")
-_POINTS_WORDS = re.compile(r"(?P<points>-?[0-9]+(?:\.[0-9]+)?) points for .+", re.DOTALL)
+_POINTS_WORDS = re.compile(r"(?P<points>-?[0-9]+(?:\.[0-9]+)?) points for (?P<when>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,7 @@ class Change:
         What happens.
     written : str
         What the definition says today: the criterion, the number of an ``at_least``, ``all of 4`` for a
-        group, ``10 points for …`` for a rule of points; empty for ``added``.
+        group, ``10 points for page_views >= 5`` for a rule of points; empty for ``added``.
     proposed : str or None
         What it will say, such as ``at least 3 of 4``; None for ``dropped``.
     """
@@ -180,9 +188,7 @@ def _changed_points(score: PointScore, change: Change, definition: Definition) -
     if change.kind != "points":
         return score
     rules = tuple(
-        replace(rule, points=_proposed_points(change, definition))
-        if rule.when.address == change.address
-        else rule
+        _proposed_rule(rule, change, definition) if rule.when.address == change.address else rule
         for rule in score.rules
     )
     return replace(score, rules=rules)
@@ -220,8 +226,9 @@ def _changed_group(group: Group, change: Change, definition: Definition) -> Grou
     return replace(group, members=tuple(members), k=k)
 
 
-def _proposed(change: Change, definition: Definition) -> Criterion:
-    criterion = read_criterion(change.proposed or "", attributes=definition.typed_attributes())
+def _proposed(change: Change, definition: Definition, *, words: str | None = None) -> Criterion:
+    text = words or change.proposed or ""
+    criterion = read_criterion(text, attributes=definition.typed_attributes())
     if not criterion.measurable:
         reason = f" {criterion.fault.message}" if criterion.fault is not None else ""
         raise DefinitionError(
@@ -257,14 +264,16 @@ def _asking(group: Group, change: Change, definition: Definition) -> Group:
     return replace(group, kind=kind, k=k)
 
 
-def _proposed_points(change: Change, definition: Definition) -> Decimal:
+def _proposed_rule(rule: PointRule, change: Change, definition: Definition) -> PointRule:
+    """Return a rule that gives other points, or its points for another criterion."""
     match = _POINTS_WORDS.fullmatch(change.proposed or "")
     if match is None:
         raise DefinitionError(
             f"{definition.source}: change of {change.address!r}: expected `20 points for …`, "
             f"got {change.proposed!r}."
         )
-    return Decimal(match["points"])
+    when = _proposed(change, definition, words=match["when"])
+    return replace(rule, points=Decimal(match["points"]), when=when)
 
 
 def _candidates(definition: Definition, place: Place, change: Change, version: str) -> Iterator[str]:
@@ -274,16 +283,30 @@ def _candidates(definition: Definition, place: Place, change: Change, version: s
         yield from _rewritten(text, place.k, str(_proposed_k(change, definition)))
     elif change.kind == "group" and isinstance(place.node, MappingNode):
         yield from _regrouped(definition, place.node, place.k, change)
-    elif change.kind == "points" and place.k is not None:
-        yield from _rewritten(text, place.k, format_value(_proposed_points(change, definition)))
+    elif change.kind == "points":
+        yield from _regiven(definition, place, change)
     elif change.kind == "dropped":
         yield from _without(text, place, version)
     elif change.kind == "added" and place.items is not None:
         for words in _styles(change.proposed or ""):
             yield _with(text, place.items, words)
     elif isinstance(place.node, ScalarNode):
-        yield from _renumbered(definition, place.node, change)
+        old, new = definition.criterion(change.address), _proposed(change, definition)
+        yield from _renumbered(text, place.node, old, new)
         yield from _rewritten(text, place.node, change.proposed or "")
+
+
+def _regiven(definition: Definition, place: Place, change: Change) -> Iterator[str]:
+    """Rewrite the points of a rule, or its criterion."""
+    old = next(
+        rule for score in definition.points for rule in score.rules if rule.when.address == change.address
+    )
+    new = _proposed_rule(old, change, definition)
+    if said(new.when) == said(old.when) and place.k is not None:
+        yield from _rewritten(definition.text, place.k, format_value(new.points))
+    elif new.points == old.points and isinstance(place.node, ScalarNode):
+        yield from _renumbered(definition.text, place.node, old.when, new.when)
+        yield from _rewritten(definition.text, place.node, format_criterion(new.when))
 
 
 def _regrouped(
@@ -313,21 +336,19 @@ def _regrouped(
     yield text[: key.start] + f"{{at_least: {match['k']}, of" + text[key.end : end] + "}" + text[end:]
 
 
-def _renumbered(definition: Definition, node: ScalarNode, change: Change) -> Iterator[str]:
+def _renumbered(text: str, node: ScalarNode, old: Criterion, new: Criterion) -> Iterator[str]:
     """Change only the digits of a threshold; unit, spacing and quotes stay."""
-    old = definition.criterion(change.address)
-    new = _proposed(change, definition)
     same = (old.attribute, old.operator, old.or_missing) == (new.attribute, new.operator, new.or_missing)
     if not same or len(old.values) != len(new.values):
         return
-    source = definition.text[node.start : node.end]
+    source = text[node.start : node.end]
     moved = [(was, now) for was, now in zip(old.values, new.values, strict=True) if was != now]
     if len(moved) != 1:
         return
     was, now = (re.escape(format_value(moved[0][0])), format_value(moved[0][1]))
     for match in re.finditer(rf"(?<![\w.+-]){was}(?:\.0+)?(?![\w.])", source):
         patched = source[: match.start()] + now + source[match.end() :]
-        yield definition.text[: node.start] + patched + definition.text[node.end :]
+        yield text[: node.start] + patched + text[node.end :]
 
 
 def _styles(words: str, quote: str = "") -> list[str]:

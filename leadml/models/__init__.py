@@ -5,7 +5,7 @@ from leadml.models._calibration import Calibration, choose_calibration, fit_cali
 from leadml.models._candidates import Candidate, list_candidates
 from leadml.models._ebm import EbmClassifier
 from leadml.models._encoder import LeadEncoder
-from leadml.models._features import Feature, choose_features, compute_features, find_directions
+from leadml.models._features import Feature, choose_features, compute_features
 from leadml.models._level import LevelShift, compare_levels
 from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel, predict_scores
@@ -39,7 +39,6 @@ __all__ = [
     "compute_features",
     "count_bins",
     "evaluate_predictions",
-    "find_directions",
     "find_segments",
     "fit_calibration",
     "labelled_rows",

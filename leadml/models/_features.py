@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from leadml.definitions import find_directions
 from leadml.errors import LeadsError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from leadml.definitions import Definition
     from leadml.leads import Contract
 
-__all__ = ["Feature", "choose_features", "compute_features", "find_directions"]
+__all__ = ["Feature", "choose_features", "compute_features"]
 
 Kind = Literal["number", "boolean", "ordinal", "category", "age"]
 
@@ -60,36 +61,6 @@ class Feature:
     levels: tuple[str, ...] = ()
     direction: int = 0
     long: bool = False
-
-
-def find_directions(definition: Definition | None) -> dict[str, int]:
-    """Read from a definition of which attributes more is better, and of which worse.
-
-    Parameters
-    ----------
-    definition : Definition or None
-        Its criteria say it: ``budget_status >= requested`` in a class means that more budget never hurts.
-        An attribute with bounds on both sides, or used both ways, has no direction.
-
-    Returns
-    -------
-    dict of str to int
-        1 or -1 per attribute that has a direction.
-    """
-    if definition is None:
-        return {}
-    found: dict[str, set[int]] = {}
-    for criterion in definition.criteria():
-        if criterion.attribute is None:
-            continue
-        sign = {">": 1, ">=": 1, "<": -1, "<=": -1, "is true": 1, "is false": -1}.get(
-            criterion.operator or ""
-        )
-        if sign is not None:
-            found.setdefault(criterion.attribute, set()).add(sign)
-        elif criterion.operator in ("between", "=", "in", "!=", "not in"):
-            found.setdefault(criterion.attribute, set()).update((1, -1))
-    return {name: signs.pop() for name, signs in found.items() if len(signs) == 1}
 
 
 def choose_features(

@@ -3,7 +3,6 @@
 from leadml.propose._audit import AdoptionAudit, audit_adopted, split_error_rate
 from leadml.propose._censor import censoring_weights
 from leadml.propose._count import CountRequest, EvidenceCounter, count_in_duckdb, count_locally
-from leadml.propose._dials import make_steps
 from leadml.propose._document import format_proposals, proposal_schema
 from leadml.propose._explain import Explanation
 from leadml.propose._floor import TradeOff, WidestDefinition, compute_trade_off, find_widest_definition
@@ -21,6 +20,7 @@ from leadml.propose._sample import (
     sample_exploration,
     write_exploration,
 )
+from leadml.propose._steps import make_steps
 from leadml.propose._whatif import WhatIf, judge_what_if, parse_what_if
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadml.definitions import Criterion, evaluate_criteria
-from leadml.propose._dials import Dial, build_added_dials, build_dials
+from leadml.propose._dials import Dial, build_added_dials, build_dials, build_point_dials
 from leadml.propose._rules import (
     Handoff,
     Patterns,
@@ -19,7 +19,7 @@ from leadml.propose._rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     import pandas as pd
@@ -78,11 +78,12 @@ class Board:
     Attributes
     ----------
     dials : tuple of Dial
-        Class by class: its criteria in the order of the file, then those that may be added.
+        Class by class: its criteria in the order of the file, then those that may be added; behind them the
+        rules of points.
     decides : tuple of bool
-        Per dial, whether its class can change who is handed over.
+        Per dial, whether it can change who is handed over.
     class_names : tuple of str
-        Per dial.
+        Per dial; empty for a rule of points.
     handoff : Handoff
         As written, with room for criteria that may be added.
     variants : tuple of Variant
@@ -133,6 +134,11 @@ class Board:
         turned, changed = self.dials[dial], self.variants[variant].addresses
         return turned.group not in changed and not (turned.drops(number) and turned.stands_in[0] in changed)
 
+    def apart(self, dials: Sequence[int]) -> bool:
+        """Whether no two dials turn the same criterion: a score's threshold and one of its rules do."""
+        turned = [address for number in dials for address in self.dials[number].criteria]
+        return len(turned) == len(set(turned))
+
     def roundness(self, edit: Edit) -> int:
         """Return how round the numbers of an edit are: 0 is roundest."""
         return sum(self.dials[dial].alternatives[number - 1].roundness for dial, number in edit.turns)
@@ -150,11 +156,13 @@ class Board:
         """Return the leads among `rows` that an edit newly hands over, and those it no longer does."""
         places = np.flatnonzero(rows)
         turned = dict(edit.turns)
-        bits = {
-            dial.address: dial.passes[turned.get(number, 0)][dial.codes[places]]
-            for number, dial in enumerate(self.dials)
-            if self.decides[number]
-        }
+        bits = {}
+        for number, dial in enumerate(self.dials):
+            if number not in turned and (dial.users or not self.decides[number]):
+                continue
+            met = dial.passes[turned.get(number, 0)][dial.codes[places]]
+            for bit, address in enumerate(dial.criteria):
+                bits[address] = (met >> bit & 1).astype(bool)
         after = self.handoff_of(edit.variant).evaluate(bits, len(places))
         before = self.handed_over[places]
         return places[after & ~before], places[before & ~after]
@@ -198,12 +206,16 @@ def build_board(
         dials += [*found, *added]
         names += [lead_class.name] * len(found + added)
         decides += [number < n_deciding] * len(found + added)
+    points = build_point_dials(definition, leads, sample=sample, as_of=as_of)
+    dials += points
+    names += [""] * len(points)
+    decides += [True] * len(points)
     handoff = read_handoff(
         definition, [_with_room(rule, room) for rule, room in zip(rules, rooms, strict=True)]
     )
     deciding = [dial for dial, used in zip(dials, decides, strict=True) if used]
     patterns = find_patterns(
-        {dial.address: dial.bits() for dial in deciding if not dial.group},
+        {dial.address: dial.bits() for dial in deciding if not dial.group and not dial.users},
         len(leads),
         always=tuple(dial.address for dial in deciding if dial.group),
     )

@@ -107,7 +107,7 @@ class CountRequest:
         tables, position = np.unique(table, return_inverse=True)
         counts = np.zeros((len(tables), int(np.prod(inner))), np.int64)
         np.add.at(counts, (position, place), n)
-        return strip(tables.tolist(), counts.reshape(len(tables), *inner), passes)
+        return strip(self.board, job, tables.tolist(), counts.reshape(len(tables), *inner))
 
 
 class EvidenceCounter(Protocol):

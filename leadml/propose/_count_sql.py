@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.definitions import Definition, Dialect, Group
+    from leadml.propose._bins import Cut
     from leadml.propose._board import Board
-    from leadml.propose._dials import Bins, Dial
+    from leadml.propose._dials import Dial
     from leadml.propose._joint import Job
     from leadml.propose._rules import Handoff
 
@@ -50,7 +51,11 @@ def write_keys(
         for number, dial in used.items()
         for place, criterion in enumerate(dial.bins.rules)
     }
-    values = {f"v{number}": dial.bins.attribute for number, dial in used.items() if dial.bins.attribute}
+    values = {
+        f"v{number}_{place}": cut.attribute
+        for number, dial in used.items()
+        for place, cut in enumerate(dial.bins.cuts)
+    }
     parts = compile_parts(
         definition, values=values, tests=tests, columns=[CELL], dialect=dialect, table=table, as_of=as_of
     )
@@ -62,7 +67,7 @@ def write_keys(
         f"{_ranges(f'c{number}', board.dials[number].passes[turn].astype(np.int64))} AS b{number}_{turn}"
         for number, turn in views
     ]
-    names = {dial.address: f"b{number}_0" for number, dial in used.items()}
+    names = {dial.address: f"b{number}_0" for number, dial in used.items() if not dial.users}
     handed = _case(_handed_over(board.handoff, names, {}))
     keys = [f"{_key(board, job, names, n_cells)} AS k{number}" for number, job in enumerate(jobs)]
     query = _select([CELL, *raw], parts, "parts", where=f"{CELL} IS NOT NULL")
@@ -82,30 +87,32 @@ def _select(columns: Sequence[str], source: str, name: str, *, where: str = "") 
 
 def _raw(number: int, dial: Dial, definition: Definition) -> str:
     """Write the bin of a dial before bins are joined."""
-    bins = dial.bins
-    found = _cut(f"v{number}", bins, definition) if bins.attribute else "0"
+    bins, found = dial.bins, "0"
+    for place, cut in enumerate(bins.cuts):
+        own = _cut(f"v{number}_{place}", cut, definition)
+        found = f"({found} * {cut.n} + {own})" if place else own
     for place in range(len(bins.rules)):
         found = f"({found} * 2 + t{number}_{place})"
     return found
 
 
-def _cut(value: str, bins: Bins, definition: Definition) -> str:
-    attribute = definition.typed_attributes()[bins.attribute]
-    last = 2 * len(bins.edges) + 1
+def _cut(value: str, cut: Cut, definition: Definition) -> str:
+    attribute = definition.typed_attributes()[cut.attribute]
+    last = 2 * len(cut.edges) + 1
     if attribute.type == "boolean":
         return f"CASE WHEN {value} IS NULL THEN {last} WHEN {value} THEN 3 ELSE 1 END"
-    if bins.levels:
-        edges = np.array(bins.edges)
+    if cut.levels:
+        edges = np.array(cut.edges)
         listed = " ".join(
             f"WHEN {value} = {_text(level)} THEN {_place(edges, place)}"
-            for place, level in enumerate(bins.levels)
+            for place, level in enumerate(cut.levels)
         )
-        other = last if bins.others == "missing" else _place(edges, -1)
+        other = last if cut.others == "missing" else _place(edges, -1)
         return f"CASE WHEN {value} IS NULL THEN {last} {listed} ELSE {other} END"
-    scaled = value if bins.scale == 1 else f"ROUND({value} * {bins.scale})"
+    scaled = value if cut.scale == 1 else f"ROUND({value} * {cut.scale})"
     listed = " ".join(
         f"WHEN {scaled} {sign} {_double(edge)} THEN {2 * place + at}"
-        for place, edge in enumerate(bins.edges)
+        for place, edge in enumerate(cut.edges)
         for at, sign in enumerate("<=")
     )
     return f"CASE WHEN {value} IS NULL THEN {last} {listed} ELSE {last - 1} END"
@@ -137,7 +144,7 @@ def _ranges(column: str, codes: NDArray[np.integer]) -> str:
 
 
 def _key(board: Board, job: Job, names: Mapping[str, str], n_cells: int) -> str:
-    addresses = [board.dials[number].address for number in job.dials]
+    addresses = [address for number in job.dials for address in board.dials[number].criteria]
     handoff = board.handoff_of(job.variant)
     states = [
         _handed_over(
@@ -149,7 +156,8 @@ def _key(board: Board, job: Job, names: Mapping[str, str], n_cells: int) -> str:
     truth = " + ".join(_case(state, 1 << x) for x, state in enumerate(states))
     key = f"CAST(2 * ({truth}) + handed AS BIGINT)"
     for number, turn in zip(job.dials, job.only, strict=True):
-        size = 2 if turn else board.dials[number].passes.shape[1]
+        dial = board.dials[number]
+        size = 1 << len(dial.criteria) if turn else dial.passes.shape[1]
         key = f"({key} * {size} + {f'b{number}_{turn}' if turn else f'c{number}'})"
     stays = f"({truth}) = CASE WHEN handed = 1 THEN {everybody} ELSE 0 END"
     return f"CASE WHEN {stays} THEN NULL ELSE {key} * {n_cells} + {CELL} END"

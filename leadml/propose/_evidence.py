@@ -10,6 +10,7 @@ import numpy as np
 
 from leadml.propose._board import Edit
 from leadml.propose._joint import Cells, Job, JointCounts, make_cells
+from leadml.propose._rules import MOST_FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,11 +64,12 @@ def count_joint(board: Board, job: Job, rows: NDArray[np.intp], cells: Cells) ->
     """
     dials = [board.dials[number] for number in job.dials]
     passes = tuple(view_passes(board, job))
-    truth = board.patterns.truth(board.handoff_of(job.variant), [dial.address for dial in dials])
+    free = [address for dial in dials for address in dial.criteria]
+    truth = board.patterns.truth(board.handoff_of(job.variant), free)
     handed = board.patterns.values(board.handoff)
     # A lead that every combination treats as today can not move.
-    moves = truth != np.where(handed, (1 << (1 << len(dials))) - 1, 0)
-    tables: NDArray[np.int16] = np.unique(truth[moves])
+    moves = truth != np.where(handed, (1 << (1 << len(free))) - 1, 0)
+    tables: NDArray[np.int64] = np.unique(truth[moves])
     head = np.where(moves, 2 * np.searchsorted(tables, truth) + handed, -1).astype(np.int32)
     shape = (len(tables), 2, *(table.shape[1] for table in passes), cells.n)
     counts = np.zeros(int(np.prod(shape)), np.int64)
@@ -77,27 +79,31 @@ def count_joint(board: Board, job: Job, rows: NDArray[np.intp], cells: Cells) ->
         places = np.flatnonzero(heads >= 0)
         block, index = block[places], heads[places].astype(np.int64)
         for dial, turn, table in zip(dials, job.only, passes, strict=True):
-            bins = dial.passes[turn].astype(np.uint16)[dial.codes[block]] if turn else dial.codes[block]
+            bins = dial.passes[turn][dial.codes[block]] if turn else dial.codes[block]
             index *= table.shape[1]
             index += bins
         index *= cells.n
         index += cells.index[block]
         counts += np.bincount(index, minlength=len(counts))
-    return strip(tables.tolist(), counts.reshape(shape), passes)
+    return strip(board, job, tables.tolist(), counts.reshape(shape))
 
 
-def view_passes(board: Board, job: Job) -> Iterator[NDArray[np.bool_]]:
-    """Yield what passes of each dial of a job; of one alternative, its two bins: fails, passes."""
+def view_passes(board: Board, job: Job) -> Iterator[NDArray[np.uint8]]:
+    """Yield what passes of each dial of a job; of one alternative, what its bins are: fails, passes."""
     for number, turn in zip(job.dials, job.only, strict=True):
-        yield np.array([[False, True]]) if turn else board.dials[number].passes
+        dial = board.dials[number]
+        yield np.arange(1 << len(dial.criteria), dtype=np.uint8)[None] if turn else dial.passes
 
 
-def strip(
-    tables: Sequence[int], counts: NDArray[np.int64], passes: tuple[NDArray[np.bool_], ...]
-) -> JointCounts:
+def strip(board: Board, job: Job, tables: Sequence[int], counts: NDArray[np.int64]) -> JointCounts:
     """Leave out the truth tables that no lead has."""
     used = np.flatnonzero(counts.any(axis=tuple(range(1, counts.ndim)))).tolist()
-    return JointCounts(tables=tuple(tables[place] for place in used), counts=counts[used], passes=passes)
+    return JointCounts(
+        tables=tuple(tables[place] for place in used),
+        counts=counts[used],
+        passes=tuple(view_passes(board, job)),
+        n_bits=tuple(len(board.dials[number].criteria) for number in job.dials),
+    )
 
 
 def search_edits(
@@ -161,10 +167,19 @@ def _find_jobs(board: Board, max_changes: int) -> Iterator[Job]:
             return
         for variant, entry in enumerate(board.variants):
             if len(entry.changes) + size <= max_changes:
-                for dials in combinations(turnable, size):
+                for dials in _combine(board, size):
                     yield Job(variant=variant, dials=dials, only=(0,) * size)
-        for dials in combinations(turnable, size + 1):
+        for dials in _combine(board, size + 1):
             yield Job(dials=dials, only=(0,) * (size + 1))
+
+
+def _combine(board: Board, size: int) -> Iterator[tuple[int, ...]]:
+    """Yield the dials that can be turned together, `size` at a time."""
+    return (dials for dials in combinations(board.turnable, size) if _together(board, dials))
+
+
+def _together(board: Board, dials: Sequence[int]) -> bool:
+    return board.apart(dials) and sum(len(board.dials[number].criteria) for number in dials) <= MOST_FREE
 
 
 class _Found:
@@ -262,7 +277,7 @@ def extend_edits(
     for parent in parents:
         for third in board.turnable:
             turned = dict(parent.turns)
-            if third not in turned:
+            if third not in turned and _together(board, (*turned, third)):
                 turned[third] = 0
                 dials = tuple(sorted(turned))
                 jobs.append(

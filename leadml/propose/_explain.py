@@ -11,7 +11,7 @@ import pandas as pd
 
 from leadml._render import format_count, format_rate
 from leadml.metrics import clopper_pearson
-from leadml.propose._dials import make_steps
+from leadml.propose._steps import make_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

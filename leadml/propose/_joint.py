@@ -98,13 +98,16 @@ class JointCounts:
     tables : tuple of int
         Truth tables of the dials that the other criteria leave (`Patterns.truth`), ascending.
     counts : ndarray of int64 of shape (n_tables, 2, n_bins_1, …, n_cells)
-    passes : tuple of ndarray of bool of shape (n_alternatives, n_bins)
-        Per dial.
+    passes : tuple of ndarray of uint8 of shape (n_alternatives, n_bins)
+        Per dial, one bit for each criterion that it turns.
+    n_bits : tuple of int
+        Per dial, how many criteria it turns.
     """
 
     tables: tuple[int, ...]
     counts: NDArray[np.int64]
-    passes: tuple[NDArray[np.bool_], ...]
+    passes: tuple[NDArray[np.uint8], ...]
+    n_bits: tuple[int, ...]
 
     def moved(self) -> tuple[Counts, Counts]:
         """Count leads gained and lost under every combination of alternatives.
@@ -118,32 +121,46 @@ class JointCounts:
         return self._handed_over(0), here - stays
 
     def _handed_over(self, side: int) -> Counts:
-        """Count the leads of one side that are handed over: a sum over "all of these dials are met"."""
+        """Count the leads of one side that are handed over: a sum over "all of these criteria are met"."""
         k = len(self.passes)
+        n_free = sum(self.n_bits)
         shape = (*(len(table) for table in self.passes), self.counts.shape[-1])
         found = np.zeros(shape)
         part = self.counts[:, side]
         if not part.any():
             return found
-        terms = np.array([moebius(table, k) for table in self.tables], np.int64).reshape(-1, 1 << k)
-        for subset in range(1 << k):
+        terms = np.array([moebius(table, n_free) for table in self.tables], np.int64).reshape(-1, 1 << n_free)
+        for subset in range(1 << n_free):
             weights = terms[:, subset]
             if not weights.any():
                 continue
-            inside = [axis for axis in range(k) if subset >> axis & 1]
+            wanted = self._split(subset)
+            inside = [axis for axis in range(k) if wanted[axis]]
             summed = part.sum(axis=tuple(1 + axis for axis in range(k) if axis not in inside))
             weighted = np.tensordot(weights, summed, 1)
-            met = _all_met(weighted, [self.passes[axis].astype(np.float64) for axis in inside])
+            met = _all_met(
+                weighted,
+                [(self.passes[axis] & wanted[axis] == wanted[axis]).astype(np.float64) for axis in inside],
+            )
             found += met.reshape(*(shape[axis] if axis in inside else 1 for axis in range(k)), -1)
+        return found
+
+    def _split(self, subset: int) -> list[int]:
+        """Split a subset of the free criteria into the bits of each dial."""
+        found = []
+        for n in self.n_bits:
+            found.append(subset & ((1 << n) - 1))
+            subset >>= n
         return found
 
     def after(self, turns: Sequence[int]) -> NDArray[np.bool_]:
         """Return which (table, bins) are handed over under one combination of alternatives."""
-        k = len(self.passes)
-        state = np.zeros((1,) * (k + 1), np.int16)
+        k, below = len(self.passes), 0
+        state = np.zeros((1,) * (k + 1), np.int64)
         for axis, (table, turn) in enumerate(zip(self.passes, turns, strict=True)):
             shape = (*(1,) * (axis + 1), -1, *(1,) * (k - axis - 1))
-            state = state + (table[turn].astype(np.int16) << axis).reshape(shape)
+            state = state + (table[turn].astype(np.int64) << below).reshape(shape)
+            below += self.n_bits[axis]
         tables = np.array(self.tables, np.int64).reshape(-1, *(1,) * k)
         return np.asarray((tables >> state & 1).astype(bool))
 

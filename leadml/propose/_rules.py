@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Bits = NDArray[np.bool_]
 
 __all__ = [
+    "MOST_FREE",
     "Handoff",
     "Patterns",
     "count_deciding",
@@ -35,6 +36,7 @@ __all__ = [
     "say_group",
 ]
 
+MOST_FREE = 5  # criteria that are free at once: their truth tables are whole numbers of 32 bits
 _CHUNK = 12  # criteria whose bits are numbered at once
 _DENSE = 1 << 20  # up to here rows of bits are looked up, beyond they are sorted
 
@@ -130,15 +132,15 @@ class Patterns:
         bits |= {address: np.full(n, value) for address, value in (forced or {}).items()}
         return handoff.evaluate(bits, n)
 
-    def truth(self, handoff: Handoff, free: Sequence[str]) -> NDArray[np.int16]:
-        """Return the truth table of every pattern with the `free` criteria open.
+    def truth(self, handoff: Handoff, free: Sequence[str]) -> NDArray[np.int64]:
+        """Return the truth table of every pattern with the `free` criteria (at most `MOST_FREE`) open.
 
         Bit x of a table says whether the lead is handed over when criterion i is met iff bit i of x is set.
         """
-        found = np.zeros(len(self.rows), np.int16)
+        found = np.zeros(len(self.rows), np.int64)
         for x in range(1 << len(free)):
             forced = {address: bool(x >> place & 1) for place, address in enumerate(free)}
-            found |= self.values(handoff, forced).astype(np.int16) << x
+            found |= self.values(handoff, forced).astype(np.int64) << x
         return found
 
 

@@ -13,7 +13,7 @@ from leadml._render import render_card
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
 from leadml.propose._confirm import add_moment, compare_handoff, complete_change, judge_change, say_refusal
-from leadml.propose._dials import say_points
+from leadml.propose._points import say_points
 from leadml.propose._review import count_confirmed, open_review, read_confirmation
 from leadml.propose._rules import say_group
 
@@ -97,7 +97,8 @@ def parse_what_if(definition: Definition, text: str) -> Change:
     text : str
         ``hot.employees=80`` (another value), ``hot.industry=[software, public]`` (another list),
         ``hot.employees=employees between 50 and 500`` (a criterion), ``hot.employees=dropped``, ``medium=2``
-        (so many of a group's criteria), or ``engagement.page_views=20`` (other points of a rule).
+        (so many of a group's criteria), ``engagement.page_views=20`` (other points of a rule) or
+        ``engagement.page_views=page_views >= 10`` (the same points for something else).
 
     Returns
     -------
@@ -130,7 +131,7 @@ def parse_what_if(definition: Definition, text: str) -> Change:
     if address in groups and wanted.isdigit():
         return _asking(groups[address], int(wanted))
     if address in rules:
-        return _weighing(rules[address], wanted, text)
+        return _giving(definition, rules[address], wanted, text)
     if address in groups and address not in criteria:
         return Change(
             address=address, kind="added", written="", proposed=_criterion(definition, wanted, text)
@@ -164,15 +165,19 @@ def _asking(group: Group, k: int) -> Change:
     )
 
 
-def _weighing(rule: PointRule, wanted: str, text: str) -> Change:
-    if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", wanted) is None:
-        raise DefinitionError(f"what if {text!r}: expected the points of a rule, got {wanted!r}.")
-    return Change(
-        address=rule.when.address,
-        kind="points",
-        written=say_points(rule, rule.points),
-        proposed=say_points(rule, Decimal(wanted)),
-    )
+def _giving(definition: Definition, rule: PointRule, wanted: str, text: str) -> Change:
+    """Read other points of a rule, or another criterion that it gives its points for."""
+    if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", wanted) is not None:
+        proposed = say_points(rule, points=Decimal(wanted))
+    else:
+        name = rule.when.attribute or ""
+        words = wanted if re.match(rf"(not\s+)?{re.escape(name)}\b", wanted) else ""
+        if not name or not words:
+            raise DefinitionError(
+                f"what if {text!r}: expected points, such as 20, or a criterion on {name}, got {wanted!r}."
+            )
+        proposed = say_points(rule, when=_parse(definition, words, text))
+    return Change(address=rule.when.address, kind="points", written=say_points(rule), proposed=proposed)
 
 
 def _with_value(old: Criterion, wanted: str, text: str) -> str:
@@ -188,10 +193,14 @@ def _with_value(old: Criterion, wanted: str, text: str) -> str:
 
 
 def _criterion(definition: Definition, words: str, text: str) -> str:
+    return format_criterion(_parse(definition, words, text))
+
+
+def _parse(definition: Definition, words: str, text: str) -> Criterion:
     criterion = parse_criterion(words, attributes=definition.typed_attributes())
     if not criterion.measurable:
         raise DefinitionError(f"what if {text!r}: expected a criterion, got {words!r}.")
-    return format_criterion(criterion)
+    return criterion
 
 
 def _groups(definition: Definition) -> Iterator[Group]:

@@ -441,9 +441,12 @@ def test_a_group_changes_together_with_its_criteria():
         ("interest.a", "20 points for a", "points: 10}", "points: 20}"),
         ("interest.n", "5 points for n >= 5", "points: 2.5 ", "points: 5 "),
         ("interest.n", "-1.5 points for n >= 5", "points: 2.5 ", "points: -1.5 "),
+        ("interest.n", "2.5 points for n >= 10", "when: n >= 5", "when: n >= 10"),
+        ("interest.n", "2.5 points for n < 5 or missing", "when: n >= 5", "when: n < 5 or missing"),
+        ("interest.a", "10 points for not a", "{when: a,", "{when: not a,"),
     ],
 )
-def test_points_are_weighed_anew(address, proposed, old, new):
+def test_rules_of_points_give_other_points_or_ask_for_something_else(address, proposed, old, new):
     change = Change(address=address, kind="points", written="", proposed=proposed)
     revised = apply(change, text=GROUPS)
     assert revised.text == GROUPS.replace(old, new).replace("version: 1", "version: 2")
@@ -464,6 +467,11 @@ def test_points_are_weighed_anew(address, proposed, old, new):
         ),
         (Change(address="interest.a", kind="threshold", written="", proposed="b"), "expected an address"),
         (Change(address="interest.a", kind="points", written="", proposed="many"), "expected `20 points"),
+        (Change(address="interest.n", kind="points", written="", proposed="2 points for n >= 9"), "by hand"),
+        (
+            Change(address="interest.n", kind="points", written="", proposed="2.5 points for lots"),
+            "expected a criterion, got '2.5 points for lots'",
+        ),
     ],
 )
 def test_a_group_or_points_change_that_cannot_be_is_refused(change, message):

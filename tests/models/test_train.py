@@ -12,7 +12,6 @@ from leadml.models import (
     UntrainedModel,
     choose_features,
     compute_features,
-    find_directions,
     train_model,
 )
 
@@ -218,12 +217,6 @@ def test_ages_follow_the_date_of_the_lead(trained):
     assert compute_features(blank, model.features, clock=("created_on",))["founded_on"].isna().all()
     zoned = table.frame.assign(created_on=table.frame["created_on"].dt.tz_localize("UTC"))
     assert compute_features(zoned, model.features, clock=("created_on",))["founded_on"].equals(ages)
-
-
-def test_directions_come_from_the_definition(trained):
-    _, _, definition = trained
-    assert find_directions(definition) == {"employees": 1, "budget": 1}
-    assert find_directions(None) == {}
 
 
 def test_constant_columns_and_many_levels_are_left_out(make_world):

@@ -142,6 +142,9 @@ points:
     - {when: asked, points: 2}
     - {when: size >= 4, points: 1.5}
     - {when: kind = c, points: -1}
+  effort:
+    - {when: pace <= 2, points: 10}
+    - {when: level = high, points: 5}
 classes:
 """
 SMALL_RULES = {
@@ -163,6 +166,11 @@ SMALL_RULES = {
         "  - name: hot\n    all_of: [interest >= 3.5, size >= 2]\n"
         "  - name: warm\n    any_of: [pace <= 3, kind = a]\n"
     ),
+    "points thrice": (
+        "  - name: hot\n    all_of:\n      - level >= middle\n      - any_of: [interest between 1 and 2, asked]\n"
+        "      - any_of: [interest < 3, effort >= 10]\n"
+        "  - name: warm\n    any_of: [interest >= 3.5, kind = a]\n"
+    ),
     "kept back": (
         "  - name: competitor\n    all_of: [kind = c, size >= 4]\n"
         "  - name: hot\n    all_of: [size >= 2, pace <= 3]\n"
@@ -173,7 +181,7 @@ SMALL_TAIL = "  - name: cold\n    otherwise: true\nhandoff: [{handoff}]\n"
 
 def parse_small(rule):
     """Parse a small definition."""
-    handoff = "hot, warm" if rule in {"two classes", "points twice"} else "hot"
+    handoff = "hot, warm" if rule in {"two classes", "points twice", "points thrice"} else "hot"
     return parse_definition(SMALL_HEAD + SMALL_RULES[rule] + SMALL_TAIL.format(handoff=handoff))
 
 

@@ -16,7 +16,7 @@ from leadml.propose._board import build_board
 from leadml.propose._evidence import _find_jobs, search_edits
 from leadml.propose._joint import Job, make_cells
 
-RULES = ("all", "any", "nested", "two classes", "points", "points twice", "kept back")
+RULES = ("all", "any", "nested", "two classes", "points", "points twice", "points thrice", "kept back")
 
 
 def request(worlds, rule, seed, n):

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from leadml.definitions import criterion_mask, parse_criterion, parse_definition
 from leadml.propose import make_steps
-from leadml.propose._dials import _cut, build_added_dials, build_dials, rate_roundness
+from leadml.propose._bins import cut_values
+from leadml.propose._dials import build_added_dials, build_dials, build_point_dials
+from leadml.propose._steps import rate_roundness
 
 HEAD = """
 name: d
@@ -130,6 +132,80 @@ def test_alternatives_to_add_pass_exactly_what_their_text_says():
             assert dial.change(number).address == "hot"
 
 
+DIRECTED = """
+name: d
+version: 1
+attributes:
+  views: {type: integer, unit: views, steps: [1, 5]}
+  away: {type: integer, unit: days, steps: [7, 30]}
+  level: {type: ordinal, levels: [low, middle, high]}
+  kind: {type: category, levels: [a, b, c]}
+  demo: {type: boolean}
+  student: {type: boolean}
+  silent: {type: integer, unit: views, steps: [2]}
+points:
+  interest:
+    - {when: views >= 5, points: 10}
+    - {when: away > 30, points: -10}
+    - {when: demo, points: 40}
+    - {when: student, points: -5}
+    - {when: level = low, points: 1}
+    - {when: kind = a, points: 3}
+classes:
+  - name: hot
+    all_of: [interest >= 40]
+  - name: cold
+    otherwise: true
+handoff: [hot]
+"""
+
+
+def test_nothing_is_added_against_what_the_definition_says():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "views": pd.array(rng.integers(0, 9, 99), dtype="Int64"),
+            "away": pd.array(rng.integers(0, 60, 99), dtype="Int64"),
+            "level": pd.Categorical(
+                rng.choice(["low", "middle", "high"], 99), ["low", "middle", "high"], ordered=True
+            ),
+            "kind": pd.Categorical(rng.choice(["a", "b", "c"], 99)),
+            "demo": pd.array(rng.random(99) < 0.5, dtype="boolean"),
+            "student": pd.array(rng.random(99) < 0.5, dtype="boolean"),
+            "silent": pd.array(rng.integers(0, 9, 99), dtype="Int64"),
+        }
+    )
+    definition = parse_definition(DIRECTED)
+    everyone = np.ones(99, bool)
+    found = build_added_dials(definition, definition.classes[0].rule, frame, sample=everyone)
+    assert [alternative.proposed for dial in found for alternative in dial.alternatives] == [
+        "views >= 1",
+        "views >= 5",
+        "away <= 7",
+        "away <= 30",
+        "level >= middle",
+        "level >= high",
+        "kind not in [b]",
+        "kind not in [c]",
+        "demo",
+        "not student",
+        "silent >= 2",
+        "silent <= 2",
+    ]
+
+
+def test_rules_of_points_have_other_points_and_other_thresholds():
+    definition = parse_definition(HEAD.replace("RULE", "score >= 10, score < 20"))
+    found = build_point_dials(definition, leads(), sample=np.ones(400, bool))
+    assert [dial.address for dial in found] == ["score.size", "score.asked"]
+    assert [dial.written for dial in found] == ["10 points for size >= 3", "5 points for asked"]
+    proposed = [alternative.proposed for alternative in found[0].alternatives]
+    assert {"20 points for size >= 3", "10 points for size >= 100"} <= set(proposed)
+    assert found[0].criteria == ("hot.score", "hot.score#2")
+    twice = HEAD.replace("RULE", "score >= 10") + "prices: {won: {default: 2, by: {score >= 10: 3}}}\n"
+    assert build_point_dials(parse_definition(twice), leads(), sample=np.ones(400, bool)) == ()
+
+
 def test_only_an_all_of_rule_can_ask_for_more():
     text = HEAD.replace("all_of: [RULE]", "any_of: [asked, size > 3]")
     definition = parse_definition(text)
@@ -190,6 +266,6 @@ def test_looking_up_equals_searching(monkeypatch):
     values = rng.integers(-20, 60, 500).astype(float)
     values[::9] = np.nan
     edges = np.array([-3.0, 0.0, 0.5, 17.0])
-    searched = _cut(values, edges)
-    monkeypatch.setattr("leadml.propose._dials._TABLE_SIZE", 100)
-    assert (_cut(values, edges) == searched).all()
+    searched = cut_values(values, edges)
+    monkeypatch.setattr("leadml.propose._bins._TABLE_SIZE", 100)
+    assert (cut_values(values, edges) == searched).all()

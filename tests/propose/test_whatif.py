@@ -122,6 +122,7 @@ handoff: [hot]
         ("medium=2", "at_least", "2"),
         ("hot=1", "group", "any of 2"),
         ("interest.industry=10", "points", "10 points for industry = public"),
+        ("interest.industry=industry != software", "points", "2.5 points for industry != software"),
         ("hot=employees is known", "added", "employees is known"),
     ],
 )
@@ -138,7 +139,8 @@ def test_changes_are_read_as_people_type_them(text, kind, proposed):
         ("hot.employees=80", "no single value"),
         ("hot.industry=[nowhere", "criterion|level|expected"),
         ("medium.employees=many", "number"),
-        ("interest.industry=many", "expected the points of a rule"),
+        ("interest.industry=many", "expected points, such as 20, or a criterion on industry, got 'many'"),
+        ("interest.industry=industry or so", "expected a criterion, got 'industry or so'"),
     ],
 )
 def test_texts_that_cannot_be_read_are_refused(text, match):
