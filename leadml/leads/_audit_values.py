@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leadml.leads._contract import Column
     from leadml.leads._table import LeadTable
 
-__all__ = ["audit_values", "is_garbled", "looks_missing"]
+__all__ = ["audit_values", "find_sentinels", "is_garbled", "looks_missing"]
 
 _NO_VALUE = (
     "select selectone pleaseselect na none null nil nan unknown unk undefined unspecified notspecified"
@@ -235,9 +235,22 @@ def _numbers(column: Column, values: pd.Series[Any]) -> Iterator[AuditFinding]:
         )
 
 
-def _sentinels(column: Column, numbers: np.ndarray[Any, Any]) -> Iterator[AuditFinding]:
+def find_sentinels(numbers: np.ndarray[Any, Any]) -> list[tuple[float, int]]:
+    """Find the numbers that stand for "no value": known ones (999, -1), often, far from all others.
+
+    Parameters
+    ----------
+    numbers : ndarray of float of shape (n_leads,)
+        Without nan.
+
+    Returns
+    -------
+    list of (float, int)
+        The number and how often it is there.
+    """
     distinct, counts = np.unique(numbers, return_counts=True)
-    for place in (0, len(distinct) - 1):
+    found = []
+    for place in dict.fromkeys((0, len(distinct) - 1)):
         value = float(distinct[place])
         others = np.delete(distinct, place)
         if value not in _SENTINELS or len(others) < 2 or counts[place] < max(3, 0.002 * len(numbers)):
@@ -248,18 +261,20 @@ def _sentinels(column: Column, numbers: np.ndarray[Any, Any]) -> Iterator[AuditF
             else value > 3 * np.quantile(np.repeat(distinct[:-1], counts[:-1]), 0.99)
         )
         if far:
-            yield AuditFinding(
-                code="missing_marker",
-                severity="warning",
-                column=column.name,
-                message=f"{int(counts[place]):,} leads say {value:g}, far from all other values: probably no"
-                f' value. If so, declare `missing: ["{value:g}"]`.',
-                evidence={
-                    "n": int(counts[place]),
-                    "share": round(float(counts[place] / len(numbers)), 4),
-                    "values": [f"{value:g}"],
-                },
-            )
+            found.append((value, int(counts[place])))
+    return found
+
+
+def _sentinels(column: Column, numbers: np.ndarray[Any, Any]) -> Iterator[AuditFinding]:
+    for value, n in find_sentinels(numbers):
+        yield AuditFinding(
+            code="missing_marker",
+            severity="warning",
+            column=column.name,
+            message=f"{n:,} leads say {value:g}, far from all other values: probably no"
+            f' value. If so, declare `missing: ["{value:g}"]`.',
+            evidence={"n": n, "share": round(n / len(numbers), 4), "values": [f"{value:g}"]},
+        )
 
 
 def _copies(table: LeadTable, attributes: list[Column]) -> Iterator[AuditFinding]:

@@ -9,9 +9,11 @@ from leadml.leads._propose_values import IDENTIFIER, MAX_WORDS, Guess, as_yaml_l
 
 __all__ = ["choose_roles"]
 
-_WON, _LOST = {"won", "closed won", "1", "true", "yes"}, {"lost", "closed lost", "loss"}
+_WON = {"won", "closed won", "1", "true", "yes", "gewonnen", "gagné", "gagnée", "ganado", "ganada"}
+_LOST = {"lost", "closed lost", "loss", "verloren", "perdu", "perdue", "perdido", "perdida"}
 _REP = re.compile(
-    r"(^|_)(owner|seller|sales_?rep|sdr|sr|salesperson|assigned_(to|user))(_employee)?(_f?id|_name)?$"
+    r"(^|_)(owner|seller|sales_?rep|sdr|sr|salesperson|assigned_(to|user)|bearbeiter(in)?|betreuer(in)?"
+    r"|verkaufer(in)?|eigentumer|inhaber|vendeur|commercial|vendedor|propietario)(_employee)?(_f?id|_name)?$"
 )
 _ACCOUNT = re.compile(r"^(property_)?(company|account|organi[sz]ation)(_name|_account)?$")
 _AFTERWARDS = re.compile(r"(^|_)(conver|clos|won|lost|decid|decision)")
@@ -81,6 +83,9 @@ def _choose_created(attributes: list[Guess], filled: dict[str, list[Any]], n: in
                 guess.role = "created"
                 guess.confirm.append("taken as the day the lead came in.")
                 return
+    if len(fit) == 1:
+        fit[0][0].role = "created"
+        fit[0][0].confirm.append("taken as the day the lead came in: the only day that every lead has.")
 
 
 def _choose_outcome(attributes: list[Guess], filled: dict[str, list[Any]]) -> None:

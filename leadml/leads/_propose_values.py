@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from leadml.leads._audit_values import looks_missing
+from leadml.leads._audit_values import find_sentinels, looks_missing
 from leadml.leads._cells import type_column
 from leadml.leads._contract import Column
 from leadml.leads._csv import mask
@@ -39,19 +42,29 @@ _DATES = (
     "%d.%m.%Y %H:%M",
 )
 _NOTATIONS = ((".", ""), (".", ","), (",", "."), (",", " "), (",", ""), (".", " "), (".", "'"))
+_SUFFIXES = {
+    "k": Decimal(1_000),
+    "K": Decimal(1_000),
+    "m": Decimal(1_000_000),
+    "M": Decimal(1_000_000),
+    "B": Decimal(1_000_000_000),
+}
 _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"\+?[\d\s().-]{8,}")
 _PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _PERSONAL_WORDS = re.compile(
     r"(e-?mail|phone|mobile|fax|first.?name|last.?name|surname|full.?name|lead.?name|contact.?name|^name$|street"
-    r"|address|birth|gender|salutation|password|ssn|passport|national.?id|linked.?in)",
+    r"|address|birth|gender|salutation|password|ssn|passport|national.?id|linked.?in"
+    r"|telefon|handy|vorname|nachname|ansprechpartner|anrede|straße|strasse|anschrift|adresse|geburt"
+    r"|courriel|téléphone|telephone|prénom|prenom|correo|teléfono|apellido|direcci[oó]n)",
     re.IGNORECASE,
 )
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"0", "1"}, {"y", "n"}, {"t", "f"})
 IDENTIFIER = re.compile(r"(^|_)(f?ids?|guid|uuid)$")
 _ENOUGH = 0.98
 _OFTEN_ZERO = 0.5
+_FEW_WORDS, _RARELY = 3, 0.5  # of a column whose other values are numbers or dates
 MAX_WORDS = 12
 
 
@@ -78,15 +91,17 @@ def guess_column(source: str, texts: Any, *, typed: Sequence[str]) -> Guess:
         return guess
     counts = pd.Series(known).value_counts()
     markers = [str(word) for word in counts.index if looks_missing(str(word))]
+    markers += _words_among_digits(counts, set(markers))
     rest = [text for text in known if text not in set(markers)] or known
     if _are_typed_dates(rest, typed) or _fits_date(guess, rest):
         guess.type = "date"
     elif _is_boolean(rest):
         guess.type = "category" if markers else "boolean"
     elif IDENTIFIER.search(plain_name(source)) or not _fits_number(guess, rest):
+        markers = [word for word in markers if looks_missing(word)]
         _fits_words(guess, counts, len(known))
     if guess.type in {"number", "integer"}:
-        markers += _sentinels(rest)
+        markers += _sentinels(guess, rest)
         zeros = sum(int(counts.get(word, 0)) for word in ("0", "0.0")) / len(known)
         if zeros >= _OFTEN_ZERO and len(counts) > MAX_WORDS:
             guess.confirm.append(f"0 in {100 * zeros:.0f} % of the rows: none, or no value?")
@@ -95,6 +110,15 @@ def guess_column(source: str, texts: Any, *, typed: Sequence[str]) -> Guess:
     if len(counts) == 1 and guess.role:
         guess.confirm.append("has one value only.")
     return guess
+
+
+def _words_among_digits(counts: pd.Series[Any], markers: set[str]) -> list[str]:
+    """Find the few words, in any language, that are written again and again where others have digits."""
+    words = [str(word) for word in counts.index if not re.search(r"\d", str(word))]
+    words = [word for word in words if word not in markers]
+    n = int(counts.sum())
+    few = 0 < len(words) <= _FEW_WORDS and int(counts[words].sum()) <= _RARELY * n
+    return words if few and int(counts[words].min()) >= max(3, 0.001 * n) else []
 
 
 def _are_typed_dates(known: list[str], formats: Sequence[str]) -> bool:
@@ -170,11 +194,35 @@ def _cover(sample: list[str], forms: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _fits_number(guess: Guess, known: list[str]) -> bool:
-
     sample = known[:: max(1, len(known) // 2_000)]
-    symbol = next((_CURRENCIES[char] for char in _CURRENCIES if any(char in text for text in sample)), None)
     if any(re.fullmatch(r"0\d+", text) for text in sample):
         return False  # leading zeros: an identifier
+    column = _number_column(sample)
+    if column is None:
+        return False
+    typed = type_column(column, sample)
+    values = typed.series.dropna()
+    guess.type = "integer" if bool((values == values.round()).all()) else "number"
+    guess.more += [f'decimal: "{column.decimal}"'] if column.decimal != "." else []
+    guess.more += [f'thousands: "{column.thousands}"'] if column.thousands else []
+    guess.more += [f"currency: {column.currency}"] if column.currency else []
+    guess.more += ['unit: "%"'] if column.unit else []
+    if column.suffixes:
+        pairs = ", ".join(f"{suffix}: {factor}" for suffix, factor in column.suffixes)
+        guess.more.append(f"suffixes: {{{pairs}}}")
+        guess.confirm.append(f"read with {pairs}.")
+    if typed.bad:
+        shapes = sorted({mask(sample[row]) for row in typed.bad})[:3]
+        guess.confirm.append(f"{len(typed.bad)} values are no numbers ({', '.join(shapes)}).")
+    return True
+
+
+def _number_column(sample: list[str]) -> Column | None:
+    """Return the notation in which practically all are numbers, the plainest first; None if there is none."""
+    symbol = next((_CURRENCIES[char] for char in _CURRENCIES if any(char in text for text in sample)), None)
+    ends = {text[-1:] for text in sample if re.search(r"\d\s*[A-Za-z]$", text)}
+    suffixes = tuple((end, _SUFFIXES[end]) for end in sorted(ends) if end in _SUFFIXES)
+    percent = any(text.endswith("%") for text in sample)
     for decimal, thousands in _NOTATIONS:
         column = Column(
             name="x",
@@ -185,26 +233,18 @@ def _fits_number(guess: Guess, known: list[str]) -> bool:
             decimal=decimal,
             thousands=thousands,
             currency=symbol,
+            unit="%" if percent else None,
+            suffixes=suffixes,
         )
-        typed = type_column(column, sample)
-        if len(typed.bad) > (1 - _ENOUGH) * len(sample):
-            continue
-        values = typed.series.dropna()
-        guess.type = "integer" if bool((values == values.round()).all()) else "number"
-        guess.more += [f'decimal: "{decimal}"'] if decimal != "." else []
-        guess.more += [f'thousands: "{thousands}"'] if thousands else []
-        guess.more += [f"currency: {symbol}"] if symbol else []
-        if typed.bad:
-            shapes = sorted({mask(sample[row]) for row in typed.bad})[:3]
-            guess.confirm.append(f"{len(typed.bad)} values are no numbers ({', '.join(shapes)}).")
-        return True
-    return False
+        if len(type_column(column, sample).bad) <= (1 - _ENOUGH) * len(sample):
+            return column
+    return None
 
 
-def _sentinels(known: list[str]) -> list[str]:
-    counts = pd.Series(known).value_counts()
-    least = max(3, 0.01 * len(known))
-    return [word for word in ("999", "9999", "-1", "99999") if counts.get(word, 0) >= least]
+def _sentinels(guess: Guess, known: list[str]) -> list[str]:
+    """Find the numbers that are written where there is no value: ``999``, ``-1``."""
+    sample = [text for text in known if _PLAIN_NUMBER.fullmatch(text)] if not guess.more else []
+    return [f"{value:g}" for value, _ in find_sentinels(np.array(sample, np.float64))] if sample else []
 
 
 def _fits_words(guess: Guess, counts: pd.Series[Any], n: int) -> None:
@@ -217,7 +257,9 @@ def _fits_words(guess: Guess, counts: pd.Series[Any], n: int) -> None:
 
 
 def plain_name(source: str) -> str:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", source)
+    letters = unicodedata.normalize("NFKD", source.replace("ß", "ss"))
+    letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", letters)
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "column"
 
 

@@ -261,3 +261,57 @@ def test_the_name_of_a_line_id_is_free(tmp_path):
     (tmp_path / "a.csv").write_text("Lead Id,x\n1,a\n1,b\n2,a\n")
     contract = parse_contract(propose_contract(tmp_path / "a.csv").text)
     assert [column.name for column in contract.columns][:2] == ["lead_id_2", "lead_id"]
+
+
+GERMAN = """Lead-Nr.;Anlagedatum;Ansprechpartner;Mitarbeiter;Umsatz;Öffnungsrate;Monate;Bearbeiter;Verkaufschance;Entschieden am
+"""
+
+
+def test_an_export_of_another_country_is_read_by_its_notation(tmp_path):
+    rows = [
+        f"{i:05d};{1 + i % 28:02d}.03.2025;Müller {i};{'k. A.' if i % 9 == 0 else 3 + i % 70};{1 + i % 9}.{i % 900 + 100},50;"
+        f"{i % 90},5 %;{99 if i % 11 == 0 else 1 + i % 12};{('Weiß', 'Groß')[i % 2]};"
+        f"{('gewonnen', 'verloren', '')[i % 3]};{'' if i % 2 else '07.05.2025'}"
+        for i in range(600)
+    ]
+    (tmp_path / "export.csv").write_bytes((GERMAN + "\n".join(rows) + "\n").encode("cp1252"))
+    proposal = propose_contract(tmp_path / "export.csv")
+    contract = parse_contract(proposal.text, folder=tmp_path)
+    found = {column.name: column for column in contract.columns}
+    roles = {name: column.role for name, column in found.items() if column.role != "attribute"}
+    assert roles == {
+        "lead_nr": "id",
+        "anlagedatum": "created",
+        "ansprechpartner": "personal",
+        "bearbeiter": "rep",
+        "verkaufschance": "outcome",
+    }
+    assert (found["mitarbeiter"].type, found["monate"].type) == ("integer", "integer")
+    assert (found["umsatz"].decimal, found["umsatz"].thousands) == (",", ".")
+    assert (found["offnungsrate"].type, found["offnungsrate"].unit) == ("number", "%")
+    assert {("Mitarbeiter", "k. A.: no value? Then declare `missing`.")} <= set(proposal.findings)
+    assert {("Monate", "99: no value? Then declare `missing`.")} <= set(proposal.findings)
+    text = proposal.text.replace(
+        "role: attribute, type: integer}", 'role: attribute, type: integer, missing: ["k. A.", "99"]}'
+    )
+    table = read_leads(parse_contract(text, folder=tmp_path))
+    assert table.manifest.quarantined == 0
+    assert table.frame["umsatz"].iloc[4] == 5104.5
+    assert table.frame["offnungsrate"].iloc[4] == 4.5
+    assert table.frame["mitarbeiter"].isna().sum() == 67
+
+
+def test_short_forms_of_large_numbers_are_declared(tmp_path):
+    rows = [f"{i},2025-01-{1 + i % 28:02d},${1 + i % 9}.{i % 10}{'MK'[i % 2]}" for i in range(200)]
+    (tmp_path / "export.csv").write_text("id,created,revenue\n" + "\n".join(rows) + "\n")
+    contract = parse_contract(propose_contract(tmp_path / "export.csv").text, folder=tmp_path)
+    table = read_leads(contract)
+    assert table.frame["revenue"].iloc[:2].tolist() == [1_000_000.0, 2_100.0]
+
+
+def test_words_among_words_are_no_marker(tmp_path):
+    rows = [f"{i},2025-01-{1 + i % 28:02d},{('Plan 1', 'Plan 2', 'free')[i % 3]}" for i in range(200)]
+    (tmp_path / "export.csv").write_text("id,created,plan\n" + "\n".join(rows) + "\n")
+    assert [
+        text for column, text in propose_contract(tmp_path / "export.csv").findings if column == "plan"
+    ] == []
