@@ -15,9 +15,11 @@ from leadml.leads._targets import compute_targets
 if TYPE_CHECKING:
     import datetime as dt
 
+    import pandas as pd
+
     from leadml.leads._table import LeadTable
 
-__all__ = ["AuditFinding", "AuditReport", "audit_leads"]
+__all__ = ["AuditFinding", "AuditReport", "audit_leads", "find_leaks"]
 
 _TELLS_BY_MISSING = frozenset({"missingness_gives_outcome_away", "filled_after_outcome"})
 
@@ -57,3 +59,24 @@ def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditRepor
     return AuditReport(
         findings=sort_findings(findings), n_leads=len(table.frame), n_columns=len(table.frame.columns)
     )
+
+
+def find_leaks(table: LeadTable, targets: pd.DataFrame) -> tuple[AuditFinding, ...]:
+    """Find the attributes that tell a label better than anything known at the handoff can.
+
+    This part of `audit_leads` looks at one attribute at a time: of a table with some of the attributes it
+    finds what it finds there of all of them. An attribute that only follows the calendar is not excused.
+
+    Parameters
+    ----------
+    table : LeadTable
+        The leads.
+    targets : DataFrame
+        From `compute_targets`.
+
+    Returns
+    -------
+    tuple of AuditFinding
+        Sorted as in an `AuditReport`.
+    """
+    return sort_findings(list(audit_leaks(table, targets)))

@@ -10,9 +10,8 @@ import pandas as pd
 
 from leadml._render import format_count, render_card
 from leadml.errors import ExperimentError
-from leadml.propose._confirm import compare_handoff
 from leadml.propose._judge import Range, count_moved, judge_moved
-from leadml.propose._leads import read_labels, select_evidence
+from leadml.propose._leads import compare_handoff, read_labels, select_evidence
 from leadml.propose._review import open_review
 
 if TYPE_CHECKING:

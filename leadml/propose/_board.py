@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.definitions import Change, Definition, Group
+    from leadml.propose._ranges import Sample
 
     Bits = NDArray[np.bool_]
 
@@ -169,7 +170,11 @@ class Board:
 
 
 def build_board(
-    definition: Definition, leads: pd.DataFrame, *, sample: Bits, as_of: date | None = None
+    definition: Definition,
+    leads: pd.DataFrame,
+    *,
+    sample: Sample,
+    as_of: date | None = None,
 ) -> Board:
     """Evaluate the written definition and everything it may be turned into.
 
@@ -177,8 +182,8 @@ def build_board(
     ----------
     definition : Definition
     leads : DataFrame of shape (n_leads, …)
-    sample : ndarray of bool of shape (n_leads,)
-        The leads whose quantiles bound the steps.
+    sample : ndarray of bool of shape (n_leads,) or Summary
+        The leads whose quantiles bound the steps; what is known of them where `leads` are only a part.
     as_of : date or None
         The day at which ages end whose anchor is ``as_of``.
 

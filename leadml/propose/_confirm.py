@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from leadml._render import format_rate
-from leadml.definitions import apply_changes, assign_classes
+from leadml.definitions import apply_changes
 from leadml.errors import DefinitionError
 from leadml.metrics import holm
+from leadml.propose._counted import EARLY_ACCEPTANCE, EARLY_WIN, ChangeCounts, add_counts, count_change
 from leadml.propose._explain import explain_change
 from leadml.propose._guard import (
     Guardrail,
@@ -19,16 +21,13 @@ from leadml.propose._guard import (
     check_newest,
     check_segments,
 )
-from leadml.propose._judge import NOTHING_KNOWN, YES, Moved, Range, judge_moved, range_of_labels
+from leadml.propose._judge import NOTHING_KNOWN, Moved, Range, judge_moved, range_of_labels
 from leadml.propose._moment import check_moment
 from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking
 from leadml.propose._result import JudgedChange
-from leadml.propose._review import count_confirmed, count_recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
 
     from leadml.definitions import Change, Definition
     from leadml.propose._board import Edit
@@ -36,13 +35,11 @@ if TYPE_CHECKING:
     from leadml.propose._goal import Stakes
     from leadml.propose._review import Confirmation, Review
 
-    Places = NDArray[np.intp]
-
 __all__ = [
     "add_moment",
-    "compare_handoff",
     "complete_change",
     "confirm_candidates",
+    "count_edits",
     "find_promising",
     "judge_change",
     "revise",
@@ -50,7 +47,6 @@ __all__ = [
 ]
 
 _MOST_PROMISING = 3
-_NOBODY = np.zeros(0, np.intp)
 _NEXT = "also confirmed, but another change promised more on the older quarters; review it next time"
 _PART = "also confirmed, but a part of it was worth no less on the newest matured leads: fewer changes do"
 
@@ -96,9 +92,15 @@ def confirm_candidates(
     """
     if review.stakes is None or not picked:
         return ()
+    edits = [found.edits[position] for position in picked]
     judged = [
-        _judge_edit(review, confirmed, found.edits[position], error_rate=review.error_rate / max_candidates)
-        for position in picked
+        judge_change(
+            review,
+            review.board.changes(edit),
+            counts,
+            error_rate=review.error_rate / max_candidates,
+        )
+        for edit, counts in zip(edits, count_edits(review, confirmed, edits), strict=True)
     ]
     unused = [1.0] * (max_candidates - len(judged))
     adjusted = holm([change.p_value for change in judged] + unused)[: len(judged)]
@@ -145,42 +147,36 @@ def add_moment(review: Review, change: JudgedChange) -> JudgedChange:
     revised = revise(review.definition, change.changes)
     if revised is None:
         return change
-    moment = check_moment(review, (review.definition, revised), *compare_handoff(review, revised))
+    moment = check_moment(review, revised)
     return change if moment is None else replace(change, guardrails=(*change.guardrails, moment))
 
 
 def complete_change(review: Review, confirmed: Confirmation, change: JudgedChange) -> JudgedChange:
     """Add the new version and the explanation in plain words to a change that is shown."""
     revised = revise(review.definition, change.changes)
-    gained, lost = compare_handoff(review, revised) if revised is not None else (_NOBODY, _NOBODY)
-    inside = review.windows.confirm
-    explanation = explain_change(
-        review, confirmed, change.changes, gained[inside[gained]], lost[inside[lost]]
-    )
+    explanation = explain_change(review, confirmed, change.changes, revised)
     return replace(change, revised=revised, explanation=explanation)
 
 
-def compare_handoff(review: Review, revised: Definition) -> tuple[Places, Places]:
-    """Return the leads that another definition hands over and the written one does not, and the reverse."""
-    classes = assign_classes(revised, review.table.frame, as_of=review.table.as_of)
-    then = classes.isin(revised.handoff).to_numpy()
-    now = review.board.handed_over
-    return np.flatnonzero(then & ~now), np.flatnonzero(now & ~then)
+def count_edits(review: Review, confirmed: Confirmation, edits: Sequence[Edit]) -> list[ChangeCounts]:
+    """Count what each of some edits moves."""
+    if not edits:
+        return []
+    parts = confirmed.gather(review, partial(_count_edits, tuple(edits)))
+    return [add_counts(same) for same in zip(*parts, strict=True)]
 
 
-def _judge_edit(review: Review, confirmed: Confirmation, edit: Edit, *, error_rate: float) -> JudgedChange:
+def _count_edits(
+    edits: tuple[Edit, ...], review: Review, confirmed: Confirmation
+) -> tuple[ChangeCounts, ...]:
     later = review.windows.confirm | confirmed.newest
-    gained, lost = review.board.moved(edit, later)
-    changes = review.board.changes(edit)
-    return judge_change(review, confirmed, changes, gained, lost, error_rate=error_rate)
+    return tuple(count_change(review, confirmed, *review.board.moved(edit, later)) for edit in edits)
 
 
 def judge_change(
     review: Review,
-    confirmed: Confirmation,
     changes: tuple[Change, ...],
-    gained: Places,
-    lost: Places,
+    counts: ChangeCounts,
     *,
     error_rate: float,
 ) -> JudgedChange:
@@ -190,10 +186,9 @@ def judge_change(
     ----------
     review : Review
         With stakes.
-    confirmed : Confirmation
     changes : tuple of Change
-    gained, lost : ndarray of int
-        Leads moved, in the confirmation window and later.
+    counts : ChangeCounts
+        What it moves.
     error_rate : float
         One-sided error of each bound.
 
@@ -203,17 +198,14 @@ def judge_change(
         With status "not shown": whether it is more is for the caller to say.
     """
     stakes = _stakes(review)
-    inside = review.windows.confirm
-    now_gained, now_lost = gained[inside[gained]], lost[inside[lost]]
-    moved = count_confirmed(review, confirmed.labels, now_gained, now_lost)
-    other = count_confirmed(review, confirmed.other, now_gained, now_lost)
+    moved, other = counts.moved, counts.other
     months = review.windows.confirm_months
     scale = 1 / months if months else 1.0
     verdict = judge_moved(moved, stakes, error_rate=error_rate)
     main = range_of_labels(moved, error_rate=error_rate, stands_for=stakes.stands_for).scaled(scale)
     side = _other_range(other, moved, stakes, error_rate).scaled(scale)
     grade = _grade(moved, review.gained_trusted)
-    if grade == "A" and not _survives_missing(review, confirmed, moved, now_lost, verdict.value.low or 0.0):
+    if grade == "A" and not _survives_missing(review, counts, verdict.value.low or 0.0):
         grade = "B"
     return JudgedChange(
         status="not shown",
@@ -235,7 +227,7 @@ def judge_change(
         confidence_level=1 - 2 * error_rate,
         tipping_point=_tipping_point(moved, stakes),
         reason="",
-        guardrails=_guardrails(review, confirmed, moved, gained, lost),
+        guardrails=_guardrails(review, counts),
     )
 
 
@@ -245,36 +237,25 @@ def _stakes(review: Review) -> Stakes:
     return review.stakes
 
 
-def _guardrails(
-    review: Review, confirmed: Confirmation, moved: Moved, gained: Places, lost: Places
-) -> tuple[Guardrail, ...]:
-    inside = review.windows.confirm
+def _guardrails(review: Review, counts: ChangeCounts) -> tuple[Guardrail, ...]:
     found = [
-        check_segments(moved, _stakes(review), error_rate=review.error_rate),
-        check_newest(
-            count_recent(review, confirmed, gained, lost), _stakes(review), error_rate=review.error_rate
-        ),
+        check_segments(counts.moved, _stakes(review), error_rate=review.error_rate),
+        check_newest(counts.recent, _stakes(review), error_rate=review.error_rate),
     ]
     if review.target == "won":
-        accepted = np.where(inside & review.evidence, confirmed.accepted, 0).astype(np.int8)
         found.append(
             check_acceptance(
-                gained[inside[gained]],
-                lost[inside[lost]],
-                review.board.handed_over & inside,
-                accepted,
+                counts.accepted,
+                counts.accepted_gained,
+                counts.accepted_lost,
                 minimum=review.goal.minimum_acceptance,
                 error_rate=review.error_rate,
             )
         )
-    early = [("acceptance", confirmed.accepted)]
-    if review.target == "won" and confirmed.early is not None:
-        early.append(("won within three months", confirmed.early))
-    for what, labels in early:
-        fresh = check_freshness(gained, lost, labels, confirm=inside, newest=confirmed.newest, what=what)
-        # A better or worse verdict of the newest leads concerns a goal of won deals only through the deals.
-        if fresh is not None and (what != "acceptance" or review.target == "accepted"):
-            found.append(fresh)
+    # A better or worse verdict of the newest leads concerns a goal of won deals only through the deals.
+    what = EARLY_ACCEPTANCE if review.target == "accepted" else EARLY_WIN
+    if (what, "gained") in counts.early:
+        found.append(check_freshness(counts.early[what, "gained"], counts.early[what, "lost"], what=what))
     return tuple(guardrail for guardrail in found if guardrail is not None)
 
 
@@ -297,21 +278,18 @@ def _grade(moved: Moved, gained_trusted: bool) -> Literal["A", "B", "C"]:  # noq
     return "A" if moved.weighted or float(moved.n_lost.sum()) >= KNOWN_SHARE_LOST * lost else "B"
 
 
-def _survives_missing(
-    review: Review, confirmed: Confirmation, moved: Moved, lost: Places, low: float
-) -> bool:
+def _survives_missing(review: Review, counts: ChangeCounts, low: float) -> bool:
     """Whether the bound stays above zero if lost leads without a label are twice as good as those that stay.
 
     Who gets a label need not be chance: good leads that nobody got round to judge make a band look bad.
     """
+    moved, stays = counts.moved, counts.stays
     known, accounts = moved.n_lost, float(moved.accounts_lost)
     missing = accounts - float(known.sum())
     if moved.weighted or missing <= (1 - KNOWN_SHARE) * accounts:
         return True
     stakes = _stakes(review)
-    stays = review.board.handed_over & review.evidence & review.windows.confirm & (confirmed.labels > 0)
-    stays[lost] = False
-    rates = [float((confirmed.labels[stays] == YES).mean()) if stays.any() else 1.0]
+    rates = [stays.k / stays.n if stays.n else 1.0]
     rates += [float(moved.k_lost.sum() / known.sum())] if known.any() else []
     worth = np.average(
         stakes.value * min(1.0, 2 * max(rates)) - stakes.cost_lost, weights=known if known.any() else None
@@ -365,18 +343,21 @@ def find_promising(
     if review.stakes is None or review.few_wins or not confirmed.enough:
         return ()
     tried = {change.criterion for change in tested}
-    promising: list[JudgedChange] = []
     touched: set[str] = set()
+    edits: list[Edit] = []
     wanted = ranking.allowed & (ranking.grade == "B") & (ranking.gain > 0)
     wanted &= ranking.n_changed >= review.min_change
     places = [int(place) for place in np.flatnonzero(wanted)]
     for position in sorted(places, key=lambda place: (-round(float(ranking.score[place]), 9), place)):
         edit = found.edits[position]
         addresses = set(review.board.addresses(edit))
-        if edit.n_changes != 1 or addresses & touched:
-            continue
-        touched |= addresses
-        change = _judge_edit(review, confirmed, edit, error_rate=review.error_rate)
+        if edit.n_changes == 1 and not addresses & touched:
+            touched |= addresses
+            edits.append(edit)
+    promising: list[JudgedChange] = []
+    for edit, counts in zip(edits, count_edits(review, confirmed, edits), strict=True):
+        changes = review.board.changes(edit)
+        change = judge_change(review, changes, counts, error_rate=review.error_rate)
         if change.p_value > review.error_rate or change.criterion in tried:
             continue
         shown = replace(change, status="promising", grade="B", reason=_promise_words(change))

@@ -23,7 +23,8 @@ from leadml.definitions import (
 from leadml.propose._bins import Bins, merge_bins, read_numbers, tabulate
 from leadml.propose._moves import Alternative, find_levels, find_moves
 from leadml.propose._points import find_rule_moves, find_users, say_points, tabulate_rule, tabulate_score
-from leadml.propose._steps import MAX_STEPS, make_steps, rate_roundness
+from leadml.propose._ranges import range_within
+from leadml.propose._steps import MAX_STEPS, rate_roundness, steps_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.definitions import Attribute, Definition, Group, PointRule, PointScore
+    from leadml.propose._ranges import Sample
 
 __all__ = ["Dial", "build_added_dials", "build_dials", "build_point_dials"]
 
@@ -110,7 +112,7 @@ def build_dials(
     rule: Group,
     leads: pd.DataFrame,
     *,
-    sample: NDArray[np.bool_],
+    sample: Sample,
     as_of: date | None = None,
 ) -> tuple[Dial, ...]:
     """Build the dials of one class.
@@ -121,7 +123,7 @@ def build_dials(
     rule : Group
         The class's rule.
     leads : DataFrame of shape (n_leads, …)
-    sample : ndarray of bool of shape (n_leads,)
+    sample : ndarray of bool of shape (n_leads,) or Summary
         The leads whose quantiles bound the steps (the older quarters).
     as_of : date or None
         The day at which ages end whose anchor is ``as_of``.
@@ -141,7 +143,7 @@ def build_added_dials(
     rule: Group,
     leads: pd.DataFrame,
     *,
-    sample: NDArray[np.bool_],
+    sample: Sample,
 ) -> tuple[Dial, ...]:
     """Build a dial for each attribute that is declared but that the class does not use.
 
@@ -168,14 +170,16 @@ def build_added_dials(
 
 
 def _added_dial(
-    attribute: Attribute, definition: Definition, rule: Group, leads: pd.DataFrame, sample: NDArray[np.bool_]
+    attribute: Attribute, definition: Definition, rule: Group, leads: pd.DataFrame, sample: Sample
 ) -> Dial | None:
     name = attribute.name
     direction = find_directions(definition).get(name, 0)
     tests: list[tuple[Operator, tuple[Decimal | str, ...]]] = []
     if attribute.is_numeric and attribute.age_of is None:
         values = read_numbers(definition, attribute, leads, None)
-        steps = attribute.steps or make_steps(values[sample], integer=attribute.type == "integer")
+        steps = attribute.steps or steps_within(
+            range_within(values, name, sample), integer=attribute.type == "integer"
+        )
         tests = [(operator, (step,)) for operator in _ASKS[direction] for step in steps]
     elif attribute.type == "ordinal":
         tests = [("<=", (level,)) for level in attribute.levels[:-1]]
@@ -239,7 +243,7 @@ def _build_dial(
     criterion: Criterion,
     group: Group,
     leads: pd.DataFrame,
-    sample: NDArray[np.bool_],
+    sample: Sample,
     as_of: date | None,
 ) -> Dial:
     words = format_criterion(criterion)
@@ -290,7 +294,7 @@ def build_point_dials(
     definition: Definition,
     leads: pd.DataFrame,
     *,
-    sample: NDArray[np.bool_],
+    sample: Sample,
     as_of: date | None = None,
 ) -> tuple[Dial, ...]:
     """Build a dial for each rule of points that counts in who is handed over.
@@ -325,7 +329,7 @@ def _point_dial(
     users: tuple[Criterion, ...],
     definition: Definition,
     leads: pd.DataFrame,
-    sample: NDArray[np.bool_],
+    sample: Sample,
     as_of: date | None,
 ) -> Dial:
     moved, attribute = find_moves(definition, rule.when, leads, sample=sample, as_of=as_of)

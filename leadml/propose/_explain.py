@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +13,14 @@ import pandas as pd
 
 from leadml._render import format_count, format_rate
 from leadml.metrics import clopper_pearson
-from leadml.propose._steps import make_steps
+from leadml.propose._counted import Tally, tally
+from leadml.propose._leads import compare_handoff
+from leadml.propose._steps import steps_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from leadml.definitions import Attribute, Change
+    from leadml.definitions import Attribute, Change, Definition
     from leadml.propose._review import Confirmation, Review
 
     Places = NDArray[np.intp]
@@ -64,7 +68,7 @@ class Explanation:
 
 
 def explain_change(
-    review: Review, confirmed: Confirmation, changes: tuple[Change, ...], gained: Places, lost: Places
+    review: Review, confirmed: Confirmation, changes: tuple[Change, ...], revised: Definition | None
 ) -> Explanation:
     """Explain a change by the leads that it moves in the confirmation window.
 
@@ -73,27 +77,196 @@ def explain_change(
     review : Review
     confirmed : Confirmation
     changes : tuple of Change
-    gained, lost : ndarray of int
-        Leads of the confirmation window.
+    revised : Definition or None
+        The definition with the changes.
 
     Returns
     -------
     Explanation
     """
-    window = np.flatnonzero(review.windows.confirm)
-    coarse = _coarsen(review, window)
-    moved = np.searchsorted(window, np.concatenate([gained, lost]))
+    bands = _find_bands(review)
+    told = _add_told(confirmed.gather(review, partial(_count_told, bands, revised)))
+    steady = _steady(told)
+    patterns: Counter[tuple[int, ...]] = Counter()
+    for part in review.gather(partial(_count_patterns, bands, revised, steady)):
+        patterns.update(part)
     return Explanation(
         sentence=_sentence(changes),
         frequencies=tuple(
             line
-            for rows, word in ((gained, "added"), (lost, "no longer handed over"))
-            for line in _frequencies(review, confirmed, rows, word)
+            for side, word in (("gained", "added"), ("lost", "no longer handed over"))
+            for line in _frequencies(told, side, word)
         ),
-        segments=_segments(coarse, moved),
-        profiles=_profiles(coarse, moved),
-        caveats=_caveats(review, gained, lost),
+        segments=_segments(bands, told),
+        profiles=_profiles({name: bands[name] for name in steady}, patterns, told.n_moved),
+        caveats=_caveats(review, told),
     )
+
+
+# -- counted on the leads ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bands:
+    """A few words for the values of an attribute: bands of numbers, levels, known or not.
+
+    Attributes
+    ----------
+    attribute : Attribute
+    words : tuple of str
+        The last one for a missing value.
+    steps : tuple of float
+        Where bands of numbers begin.
+    levels : tuple of str
+    """
+
+    attribute: Attribute
+    words: tuple[str, ...]
+    steps: tuple[float, ...] = ()
+    levels: tuple[str, ...] = ()
+
+    def code(self, column: pd.Series[Any]) -> NDArray[np.int64]:
+        """Return the place of each value's words."""
+        if self.attribute.type == "boolean":
+            codes = column.astype("boolean").fillna(value=False).to_numpy(bool).astype(np.int64)
+        elif self.attribute.is_numeric:
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            codes = np.searchsorted(np.array(self.steps), values, side="right")
+        else:
+            places = {level: place for place, level in enumerate(self.levels)}
+            coded = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
+            # A level that no lead of the window has is never asked for.
+            table = np.array([*(places.get(str(level), 0) for level in coded.cat.categories), 0], np.int64)
+            codes = table[coded.cat.codes.to_numpy()]
+        return np.where(column.isna().to_numpy(), len(self.words) - 1, codes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Told:
+    """Leads of the confirmation window and of those that move, counted.
+
+    Attributes
+    ----------
+    n_leads, n_gained, n_lost : int
+    tallies : mapping of ("gained" or "lost", "accepted" or "won") to Tally
+    usual, moved : mapping of attribute to ndarray of int
+        All leads of the window, and those that move, per band.
+    weighted : bool
+    """
+
+    n_leads: int
+    n_gained: int
+    n_lost: int
+    tallies: dict[tuple[str, str], Tally]
+    usual: dict[str, NDArray[np.int64]]
+    moved: dict[str, NDArray[np.int64]]
+    weighted: bool
+
+    @property
+    def n_moved(self) -> int:
+        return self.n_gained + self.n_lost
+
+
+def _find_bands(review: Review) -> dict[str, Bands]:
+    """Cut each attribute of the definition into a few bands, by the leads of the confirmation window."""
+    wanted = tuple(
+        attribute
+        for attribute in review.definition.attributes
+        if attribute.name in review.table.frame.columns
+        and attribute.type != "date"
+        and attribute.age_of is None
+    )
+    ranges = review.find_ranges([each.name for each in wanted if each.is_numeric and not each.steps])
+    texts = [each.name for each in wanted if not each.is_numeric and each.type != "boolean"]
+    levels = review.find_levels(texts)
+    found = {}
+    for attribute in wanted:
+        name = attribute.name
+        missing = f"{name} not known"
+        if attribute.type == "boolean":
+            found[name] = Bands(attribute=attribute, words=(f"not {name}", name, missing))
+        elif attribute.is_numeric:
+            steps = attribute.steps or steps_within(ranges[name], integer=False)[::4]
+            shown = [f"{step.normalize():f}" for step in steps]
+            words = [f"{name} below {shown[0]}" if shown else name]
+            words += [f"{name} {low} to {high}" for low, high in pairwise(shown)]
+            words += [f"{name} from {shown[-1]}"] if shown else []
+            found[name] = Bands(
+                attribute=attribute, words=(*words, missing), steps=tuple(float(step) for step in steps)
+            )
+        else:
+            own = tuple(sorted(levels[name]))
+            words = [f"{name} {level}" for level in own]
+            found[name] = Bands(attribute=attribute, words=(*words, missing), levels=own)
+    return found
+
+
+def _moved_within(review: Review, revised: Definition | None) -> tuple[Places, Places]:
+    if revised is None:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    inside = review.windows.confirm
+    gained, lost = compare_handoff(review, revised)
+    return gained[inside[gained]], lost[inside[lost]]
+
+
+def _count_told(
+    bands: dict[str, Bands], revised: Definition | None, review: Review, confirmed: Confirmation
+) -> _Told:
+    gained, lost = _moved_within(review, revised)
+    labels = {
+        review.target: confirmed.labels,
+        "won" if review.target == "accepted" else "accepted": confirmed.other,
+    }
+    window = np.flatnonzero(review.windows.confirm)
+    place = np.searchsorted(window, np.concatenate([gained, lost]))
+    usual, moved = {}, {}
+    for name, band in bands.items():
+        codes = band.code(review.table.frame[name].iloc[window])
+        usual[name] = np.bincount(codes, minlength=len(band.words))
+        moved[name] = np.bincount(codes[place], minlength=len(band.words))
+    return _Told(
+        n_leads=len(window),
+        n_gained=len(gained),
+        n_lost=len(lost),
+        tallies={
+            (side, name): tally(labels[name], rows[review.evidence[rows]])
+            for side, rows in (("gained", gained), ("lost", lost))
+            for name in ("accepted", "won")
+        },
+        usual=usual,
+        moved=moved,
+        weighted=review.weights is not None,
+    )
+
+
+def _add_told(parts: list[_Told]) -> _Told:
+    first, *others = parts
+    for part in others:
+        first = _Told(
+            n_leads=first.n_leads + part.n_leads,
+            n_gained=first.n_gained + part.n_gained,
+            n_lost=first.n_lost + part.n_lost,
+            tallies={key: found + part.tallies[key] for key, found in first.tallies.items()},
+            usual={name: counts + part.usual[name] for name, counts in first.usual.items()},
+            moved={name: counts + part.moved[name] for name, counts in first.moved.items()},
+            weighted=first.weighted,
+        )
+    return first
+
+
+def _count_patterns(
+    bands: dict[str, Bands], revised: Definition | None, steady: tuple[str, ...], review: Review
+) -> Counter[tuple[int, ...]]:
+    """Count the combinations of bands of some attributes among the leads that move."""
+    rows = np.concatenate(_moved_within(review, revised))
+    if not steady or not len(rows):
+        return Counter()
+    codes = [bands[name].code(review.table.frame[name].iloc[rows]) for name in steady]
+    patterns, counts = np.unique(np.column_stack(codes), axis=0, return_counts=True)
+    return Counter({tuple(row): n for row, n in zip(patterns.tolist(), counts.tolist(), strict=True)})
+
+
+# -- in words ----------------------------------------------------------------------------------------------
 
 
 def _sentence(changes: tuple[Change, ...]) -> str:
@@ -113,106 +286,62 @@ def _sentence(changes: tuple[Change, ...]) -> str:
     return "; ".join(parts) + "."
 
 
-def _frequencies(review: Review, confirmed: Confirmation, rows: Places, word: str) -> list[str]:
-    if not len(rows):
+def _frequencies(told: _Told, side: str, word: str) -> list[str]:
+    if not (told.n_gained if side == "gained" else told.n_lost):
         return []
     lines = []
-    labels = {
-        review.target: confirmed.labels,
-        "won" if review.target == "accepted" else "accepted": confirmed.other,
-    }
     for name in ("accepted", "won"):
-        known = rows[(labels[name][rows] > 0) & review.evidence[rows]]
-        if len(known) < _HIDDEN_BELOW or review.weights is not None:
+        found = told.tallies[side, name]
+        if found.n < _HIDDEN_BELOW or told.weighted:
             continue
-        k, n = int((labels[name][known] == 2).sum()), len(known)
-        low, high = (100 * float(end) for end in clopper_pearson(k, n, confidence_level=0.9))
-        lines.append(f"of 100 leads {word}, {100 * k / n:.0f} were {name} ({low:.0f} to {high:.0f})")
+        low, high = (100 * float(end) for end in clopper_pearson(found.k, found.n, confidence_level=0.9))
+        lines.append(
+            f"of 100 leads {word}, {100 * found.k / found.n:.0f} were {name} ({low:.0f} to {high:.0f})"
+        )
     return lines or [f"of the leads {word} too few have a verdict or an outcome to say"]
 
 
-def _coarsen(review: Review, rows: Places) -> dict[str, pd.Categorical]:
-    """Turn the definition's attributes into a few words each: bands of numbers, levels, known or not."""
-    frame = review.table.frame
-    return {
-        attribute.name: _bands(attribute, frame[attribute.name].iloc[rows])
-        for attribute in review.definition.attributes
-        if attribute.name in frame.columns and attribute.type != "date" and attribute.age_of is None
-    }
-
-
-def _bands(attribute: Attribute, column: pd.Series[Any]) -> pd.Categorical:
-    name = attribute.name
-    missing = column.isna().to_numpy()
-    if attribute.type == "boolean":
-        words = [f"not {name}", name]
-        codes = column.astype("boolean").fillna(value=False).to_numpy(bool).astype(np.int64)
-    elif attribute.is_numeric:
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        steps = attribute.steps or make_steps(values)[::4]
-        texts = [f"{step.normalize():f}" for step in steps]
-        words = [f"{name} below {texts[0]}" if texts else name]
-        words += [f"{name} {low} to {high}" for low, high in pairwise(texts)]
-        words += [f"{name} from {texts[-1]}"] if texts else []
-        codes = np.searchsorted(np.array([float(step) for step in steps]), values, side="right")
-    else:
-        coded = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
-        words = [f"{name} {level}" for level in coded.cat.categories]
-        codes = coded.cat.codes.to_numpy().astype(np.int64)
-    words.append(f"{name} not known")
-    return pd.Categorical.from_codes(np.where(missing, len(words) - 1, codes), words)  # type: ignore[call-overload, no-any-return]
-
-
-def _segments(coarse: dict[str, pd.Categorical], rows: Places) -> tuple[str, ...]:
+def _segments(bands: dict[str, Bands], told: _Told) -> tuple[str, ...]:
     """Name the kinds of leads that move more than their share of all leads of the window."""
-    if len(rows) < 20:
+    if told.n_moved < 20:
         return ()
     found = []
-    for words in coarse.values():
-        n = len(words.categories)
-        moved = np.bincount(words.codes[rows], minlength=n)
-        usual = np.bincount(words.codes, minlength=n) / len(words)
-        for place in np.flatnonzero((moved >= _HIDDEN_BELOW) & (moved >= 0.2 * len(rows))).tolist():
-            share = moved[place] / len(rows)
+    for name, band in bands.items():
+        moved, usual = told.moved[name], told.usual[name] / told.n_leads
+        for place in np.flatnonzero((moved >= _HIDDEN_BELOW) & (moved >= 0.2 * told.n_moved)).tolist():
+            share = moved[place] / told.n_moved
             if share > 1.2 * usual[place]:
-                text = f"{words.categories[place]}: {format_rate(share)} of the leads that move"
+                text = f"{band.words[place]}: {format_rate(share)} of the leads that move"
                 found.append((share - usual[place], f"{text}, {format_rate(usual[place])} of all"))
     found.sort(key=lambda entry: (-round(entry[0], 9), entry[1]))
     return tuple(words for _, words in found[:_MOST_SEGMENTS])
 
 
-def _difference(words: pd.Categorical, rows: Places) -> float:
-    """Return how far the leads that move differ from all leads in an attribute (total variation)."""
-    n = len(words.categories)
-    moved = np.bincount(words.codes[rows], minlength=n) / len(rows)
-    usual = np.bincount(words.codes, minlength=n) / len(words)
-    return float(np.abs(moved - usual).sum() / 2)
-
-
-def _profiles(coarse: dict[str, pd.Categorical], rows: Places) -> tuple[str, ...]:
-    """Name the most frequent combinations of the attributes in which the leads that move differ most."""
-    if len(rows) < _HIDDEN_BELOW or not coarse:
+def _steady(told: _Told) -> tuple[str, ...]:
+    """Return the attributes in which the leads that move differ most from all leads (total variation)."""
+    if told.n_moved < _HIDDEN_BELOW:
         return ()
-    unlike = {name: _difference(words, rows) for name, words in coarse.items()}
-    ranked_names = sorted(coarse, key=lambda name: (-round(unlike[name], 9), name))
-    steady = [name for name in ranked_names[:3] if unlike[name] >= 0.1] or ranked_names[:1]
-    patterns, counts = np.unique(
-        np.column_stack([coarse[name].codes[rows] for name in steady]), axis=0, return_counts=True
-    )
+    unlike = {
+        name: float(np.abs(told.moved[name] / told.n_moved - usual / told.n_leads).sum() / 2)
+        for name, usual in told.usual.items()
+    }
+    ranked = sorted(unlike, key=lambda name: (-round(unlike[name], 9), name))
+    return tuple([name for name in ranked[:3] if unlike[name] >= 0.1] or ranked[:1])
+
+
+def _profiles(steady: dict[str, Bands], patterns: Counter[tuple[int, ...]], n_moved: int) -> tuple[str, ...]:
+    """Name the most frequent combinations of bands."""
     ranked = sorted(
-        (
-            -int(n),
-            ", ".join(coarse[name].categories[int(code)] for name, code in zip(steady, row, strict=True)),
-        )
-        for n, row in zip(counts, patterns, strict=True)
+        (-n, ", ".join(band.words[code] for band, code in zip(steady.values(), row, strict=True)))
+        for row, n in patterns.items()
         if n >= _HIDDEN_BELOW
     )
     return tuple(
-        f"{words} ({format_count(-n)} of {format_count(len(rows))})" for n, words in ranked[:_MOST_PROFILES]
+        f"{words} ({format_count(-n)} of {format_count(n_moved)})" for n, words in ranked[:_MOST_PROFILES]
     )
 
 
-def _caveats(review: Review, gained: Places, lost: Places) -> tuple[str, ...]:
+def _caveats(review: Review, told: _Told) -> tuple[str, ...]:
     found = [
         "the next quarter differs from the one it was confirmed on",
         "reps with more or less to do work the other leads differently",
@@ -221,9 +350,9 @@ def _caveats(review: Review, gained: Places, lost: Places) -> tuple[str, ...]:
         found.append("the signed prices are wrong: they decide where a lead begins to pay")
     else:
         found.append("a rep's hour is worth more or less than assumed: no price is signed")
-    if len(gained):
+    if told.n_gained:
         found.append("the leads added were worked more eagerly than they will be")
-    if len(lost):
+    if told.n_lost:
         found.append("deals of the leads taken away close later than the window")
     if review.table.role("account") is None:
         found.append("several leads of one company count several times: the contract names no account")

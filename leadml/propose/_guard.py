@@ -10,17 +10,13 @@ from scipy.stats import fisher_exact
 
 from leadml._render import format_rate
 from leadml.metrics import mover_interval
-from leadml.propose._judge import NO, YES, Moved, Range, judge_moved
+from leadml.propose._judge import Moved, Range, judge_moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
+    from leadml.propose._counted import Tally
     from leadml.propose._goal import Stakes
-
-    Bits = NDArray[np.bool_]
-    Places = NDArray[np.intp]
 
 __all__ = ["Guardrail", "check_acceptance", "check_freshness", "check_newest", "check_segments"]
 
@@ -48,13 +44,7 @@ class Guardrail:
 
 
 def check_acceptance(
-    gained: Places,
-    lost: Places,
-    handed_over: Bits,
-    labels: NDArray[np.int8],
-    *,
-    minimum: float | None,
-    error_rate: float,
+    stays: Tally, gained: Tally, lost: Tally, *, minimum: float | None, error_rate: float
 ) -> Guardrail | None:
     """Check that Sales accepts no smaller share of what it gets.
 
@@ -64,12 +54,8 @@ def check_acceptance(
 
     Parameters
     ----------
-    gained, lost : ndarray of int
-        Leads of the window that the change moves.
-    handed_over : ndarray of bool of shape (n_leads,)
-        Leads of the window that count as evidence and are handed over today.
-    labels : ndarray of int8
-        Acceptance.
+    stays, gained, lost : Tally
+        Acceptance of the leads of the window that are handed over before and after, only after, only before.
     minimum : float or None
     error_rate : float
 
@@ -78,19 +64,11 @@ def check_acceptance(
     Guardrail or None
         None where hardly anything has a verdict.
     """
-    known = labels > 0
-    stays = handed_over & known
-    stays[lost] = False
-    parts = [
-        (_yes(labels, rows), len(rows))
-        for rows in (np.flatnonzero(stays), _known(gained, labels), _known(lost, labels))
-    ]
-    (k_stay, n_stay), (k_gain, n_gain), (k_loss, n_loss) = parts
-    before, after = n_stay + n_loss, n_stay + n_gain
-    if before < _FEW or after < _FEW:
+    before, after = stays + lost, stays + gained
+    if before.n < _FEW or after.n < _FEW:
         return None
-    change = _acceptance_change(parts, before, after, error_rate)
-    was, will = (k_stay + k_loss) / before, (k_stay + k_gain) / after
+    change = _acceptance_change((stays, gained, lost), before.n, after.n, error_rate)
+    was, will = before.k / before.n, after.k / after.n
     words = (
         f"acceptance of what is handed over {format_rate(was)} today, {format_rate(will)} after the change"
     )
@@ -101,26 +79,20 @@ def check_acceptance(
     return Guardrail(name="acceptance", kept=bool(kept), words=words)
 
 
-def _acceptance_change(parts: list[tuple[int, int]], before: int, after: int, error_rate: float) -> Range:
-    (k_stay, n_stay), (k_gain, n_gain), (k_loss, n_loss) = parts
+def _acceptance_change(
+    parts: tuple[Tally, Tally, Tally], before: int, after: int, error_rate: float
+) -> Range:
+    n_stay, n_gain, n_loss = (part.n for part in parts)
     # share after - share before = p_stay (n/after - n/before) + p_gain n/after - p_loss n/before
     weight = n_stay / after - n_stay / before
     estimate, low, high = mover_interval(
-        [k_stay, k_gain, k_loss],
-        [n_stay, n_gain, n_loss],
+        [part.k for part in parts],
+        [part.n for part in parts],
         sign=[1.0 if weight >= 0 else -1.0, 1.0, -1.0],
         scale=[abs(weight), n_gain / after, n_loss / before],
         confidence_level=1 - 2 * error_rate,
     )
     return Range(low=float(low), value=float(estimate), high=float(high))
-
-
-def _yes(labels: NDArray[np.int8], rows: Places) -> int:
-    return int((labels[rows] == YES).sum())
-
-
-def _known(rows: Places, labels: NDArray[np.int8]) -> Places:
-    return rows[labels[rows] > 0]
 
 
 def check_segments(moved: Moved, stakes: Stakes, *, error_rate: float) -> Guardrail | None:
@@ -156,15 +128,7 @@ def check_segments(moved: Moved, stakes: Stakes, *, error_rate: float) -> Guardr
     return Guardrail(name="segments", kept=not losing, words=words)
 
 
-def check_freshness(
-    gained: Places,
-    lost: Places,
-    labels: NDArray[np.int8],
-    *,
-    confirm: Bits,
-    newest: Bits,
-    what: str,
-) -> Guardrail | None:
+def check_freshness(gained: tuple[Tally, Tally], lost: tuple[Tally, Tally], *, what: str) -> Guardrail | None:
     """Check that the leads that change still behave as they did in the confirmation window.
 
     A label that is known early (acceptance, won within three months) is compared between the confirmation
@@ -173,11 +137,8 @@ def check_freshness(
 
     Parameters
     ----------
-    gained, lost : ndarray of int
-        Leads that the change moves, in either window.
-    labels : ndarray of int8
-        The early label.
-    confirm, newest : ndarray of bool of shape (n_leads,)
+    gained, lost : tuple of Tally
+        The early label of the leads that the change moves: in the confirmation window, and of newer leads.
     what : str
         The label in words.
 
@@ -187,23 +148,16 @@ def check_freshness(
         None where too few newest leads have the label.
     """
     found = []
-    sides: tuple[tuple[Places, Literal["less", "greater"], str], ...] = (
+    sides: tuple[tuple[tuple[Tally, Tally], Literal["less", "greater"], str], ...] = (
         (gained, "less", "gained"),
         (lost, "greater", "lost"),
     )
-    for rows, hurts, side in sides:
-        known = _known(rows, labels)
-        new, old = known[newest[known]], known[confirm[known]]
-        if len(new) < _FEW or len(old) < _FEW:
+    for (old, new), hurts, side in sides:
+        if new.n < _FEW or old.n < _FEW:
             continue
-        table = np.array(
-            [
-                [_yes(labels, new), int((labels[new] == NO).sum())],
-                [_yes(labels, old), int((labels[old] == NO).sum())],
-            ]
-        )
+        table = np.array([[new.k, new.n - new.k], [old.k, old.n - old.k]])
         p_value = float(fisher_exact(table, alternative=hurts).pvalue)
-        found.append((p_value, side, _yes(labels, old) / len(old), _yes(labels, new) / len(new)))
+        found.append((p_value, side, old.k / old.n, new.k / new.n))
     if not found:
         return None
     p_value, side, was, now = min(found)

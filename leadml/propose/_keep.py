@@ -9,7 +9,7 @@ from leadml.propose._judge import judge_moved, leads_needed, range_of_labels
 from leadml.propose._result import KeptCriterion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from leadml.definitions import Definition
     from leadml.propose._board import Board, Edit
@@ -31,7 +31,7 @@ def explain_kept(
     stakes: Stakes | None,
     *,
     changed: frozenset[str],
-    count: Callable[[Edit], Moved],
+    count: Callable[[Sequence[Edit]], Sequence[Moved]],
     months: float | None,
     min_change: int,
     notes: Mapping[str, str],
@@ -44,7 +44,7 @@ def explain_kept(
     changed : frozenset of str
         Addresses that a proposal changes.
     count : callable
-        Counts the leads an edit moves in the confirmation window.
+        Counts the leads that edits move in the confirmation window.
     months : float or None
         Length of that window.
     min_change : int
@@ -56,25 +56,28 @@ def explain_kept(
     tuple of KeptCriterion
     """
     dials = {dial.address: (number, dial) for number, dial in enumerate(board.dials)}
-    kept = []
-    for criterion in definition.criteria():
-        if criterion.address in changed:
-            continue
-        number, dial = dials[criterion.address]
-        note = notes.get(criterion.address, "")
+    staying = [each.address for each in definition.criteria() if each.address not in changed]
+    reasons: dict[str, str] = {}
+    asked: dict[str, Edit] = {}
+    for address in staying:
+        number, dial = dials[address]
         if dial.fixed or stakes is None or not board.decides[number]:
-            reason = dial.fixed or _without_stakes(board, number, stakes is None)
-            kept.append(_kept(criterion.address, dial.written, reason, note))
+            reasons[address] = dial.fixed or _without_stakes(board, number, stakes is None)
             continue
-        position = _next_best(board, found, ranking, criterion.address, min_change)
+        position = _next_best(board, found, ranking, address, min_change)
         if position is None:
-            few = "no other step moves a lead whose label is known"
-            kept.append(_kept(criterion.address, dial.written, few, note))
+            reasons[address] = "no other step moves a lead whose label is known"
+        else:
+            asked[address] = found.edits[position]
+    moved = dict(zip(asked, count(tuple(asked.values())), strict=True))
+    kept = []
+    for address in staying:
+        written, note = dials[address][1].written, notes.get(address, "")
+        if stakes is None or address in reasons:
+            kept.append(_kept(address, written, reasons[address], note))
             continue
-        edit = found.edits[position]
-        moved = count(edit)
-        words, detectable = _describe(board, edit, moved, stakes, months)
-        kept.append(_kept(criterion.address, dial.written, words, note, moved.leads, detectable))
+        words, detectable = _describe(board, asked[address], moved[address], stakes, months)
+        kept.append(_kept(address, written, words, note, moved[address].leads, detectable))
     return tuple(kept)
 
 

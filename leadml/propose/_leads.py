@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from leadml.definitions import assign_classes
 from leadml.errors import LeadsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
+    from leadml.propose._review import Review
 
     Bits = NDArray[np.bool_]
+    Places = NDArray[np.intp]
 
 __all__ = [
     "UNKNOWN",
     "Windows",
+    "compare_handoff",
     "find_windows",
     "match_explored",
     "read_early_wins",
@@ -214,3 +219,11 @@ def match_explored(explored: pd.DataFrame, table: LeadTable) -> tuple[NDArray[np
     probability[found] = chance[place[found].astype(int)]
     was_picked[found] = picked[place[found].astype(int)]
     return probability, was_picked
+
+
+def compare_handoff(review: Review, revised: Definition) -> tuple[Places, Places]:
+    """Return the leads that another definition hands over and the written one does not, and the reverse."""
+    classes = assign_classes(revised, review.table.frame, as_of=review.table.as_of)
+    then = classes.isin(revised.handoff).to_numpy()
+    now = review.board.handed_over
+    return np.flatnonzero(then & ~now), np.flatnonzero(now & ~then)

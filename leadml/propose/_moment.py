@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadml.definitions import used_attributes
-from leadml.leads import audit_leads
 from leadml.propose._guard import Guardrail
+from leadml.propose._leads import compare_handoff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from leadml.leads import AuditFinding
     from leadml.propose._review import Review
 
-    Places = NDArray[np.intp]
+    Counts = NDArray[np.int64]
 
 __all__ = ["check_moment"]
 
@@ -38,9 +39,7 @@ _FILLED_BY_OUTCOME = "missingness_gives_outcome_away"
 _MORE_OFTEN = 0.05
 
 
-def check_moment(
-    review: Review, definitions: Iterable[Definition], gained: Places, lost: Places
-) -> Guardrail | None:
+def check_moment(review: Review, revised: Definition) -> Guardrail | None:
     """Check that a change does not live on values that were written after the handoff.
 
     The audit sees in the values when they were written. An attribute that reps fill in while they work a lead
@@ -53,24 +52,26 @@ def check_moment(
     Parameters
     ----------
     review : Review
-    definitions : iterable of Definition
-        The written definition and the changed one.
-    gained, lost : ndarray of int
-        Leads that the change moves.
+    revised : Definition
+        The changed definition.
 
     Returns
     -------
     Guardrail or None
         None where no attribute is suspected.
     """
-    used = frozenset[str]().union(*(used_attributes(definition) for definition in definitions))
+    used = used_attributes(review.definition) | used_attributes(revised)
     said = {each.name for each in review.definition.attributes if each.known_at is not None}
     said |= {each.name for each in review.table.contract.columns if each.known_at is not None}
     held: dict[str, str] = {}
     trusted: dict[str, str] = {}
-    for finding in audit_leads(review.table).findings:
+    findings = review.find_leaks()
+    names = tuple(sorted({str(each.column) for each in findings if each.code == _FILLED_BY_OUTCOME}))
+    counts = np.sum(review.gather(partial(_count_filled, revised, names)), axis=0)
+    shares = dict(zip(names, counts, strict=True))
+    for finding in findings:
         late = finding.code in _WRITTEN_LATE and finding.column in used
-        filled = finding.code == _FILLED_BY_OUTCOME and _lives_on_it(review, finding, gained, lost)
+        filled = finding.code == _FILLED_BY_OUTCOME and _lives_on_it(finding, shares[str(finding.column)])
         if finding.column is not None and (late or filled):
             excused = finding.severity != "error" and finding.column in said
             (trusted if excused else held).setdefault(finding.column, finding.message)
@@ -86,15 +87,25 @@ def check_moment(
     return Guardrail(name="known at the handoff", kept=not held, words=words)
 
 
-def _lives_on_it(review: Review, finding: AuditFinding, gained: Places, lost: Places) -> bool:
+def _count_filled(revised: Definition, names: tuple[str, ...], review: Review) -> Counts:
+    """Count, for each column, the leads that are filled in and all of them: of all, of those gained, lost."""
+    gained, lost = compare_handoff(review, revised) if names else (slice(0), slice(0))
+    counts = np.zeros((len(names), 3, 2), np.int64)
+    for place, name in enumerate(names):
+        filled = review.table.frame[name].notna().to_numpy()
+        counts[place] = [(rows.sum(), len(rows)) for rows in (filled, filled[gained], filled[lost])]
+    return counts
+
+
+def _lives_on_it(finding: AuditFinding, counts: Counts) -> bool:
     """Whether a change brings in leads that are filled in more often than others, or takes the rest away."""
-    filled = review.table.frame[finding.column].notna().to_numpy().astype(np.float64)
+    filled, n = counts.T
     if finding.evidence["rate_filled"] < finding.evidence["rate_missing"]:
-        filled = 1.0 - filled
-    usual = float(filled.mean())
-    brings = len(gained) > 0 and float(filled[gained].mean()) > usual + _MORE_OFTEN
-    takes = len(lost) > 0 and float(filled[lost].mean()) < usual - _MORE_OFTEN
-    return brings or takes
+        filled = n - filled
+    usual, brought, taken = (float(k) / size if size else 0.0 for k, size in zip(filled, n, strict=True))
+    brings = n[1] > 0 and brought > usual + _MORE_OFTEN
+    takes = n[2] > 0 and taken < usual - _MORE_OFTEN
+    return bool(brings or takes)
 
 
 def _list(found: Mapping[str, str]) -> str:

@@ -6,20 +6,19 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from leadml.definitions import format_criterion
 from leadml.propose._bins import read_numbers
-from leadml.propose._steps import make_steps, rate_roundness
+from leadml.propose._ranges import count_texts, range_within
+from leadml.propose._steps import rate_roundness, steps_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from leadml.definitions import Attribute, ChangeKind, Criterion, Definition
+    from leadml.propose._ranges import Sample
 
 __all__ = ["Alternative", "find_levels", "find_moves"]
 
@@ -49,13 +48,14 @@ class Alternative:
     distance: int = 1
 
 
-def find_levels(attribute: Attribute, leads: pd.DataFrame, sample: NDArray[np.bool_]) -> tuple[str, ...]:
+def find_levels(attribute: Attribute, leads: pd.DataFrame, sample: Sample) -> tuple[str, ...]:
     """Return the declared levels, else the frequent ones of the older quarters."""
     if attribute.levels:
         return attribute.levels
-    counts = leads[attribute.name][sample].dropna().astype(str).value_counts()
-    frequent = counts[counts >= max(20, 0.005 * counts.sum())]
-    return tuple(sorted(frequent.index, key=lambda level: (-int(frequent[level]), level))[:_MAX_LEVELS])
+    counts = count_texts(leads, attribute.name, sample)
+    least = max(20, 0.005 * sum(counts.values()))
+    frequent = [level for level, n in counts.items() if n >= least]
+    return tuple(sorted(frequent, key=lambda level: (-counts[level], level))[:_MAX_LEVELS])
 
 
 def find_moves(
@@ -63,7 +63,7 @@ def find_moves(
     criterion: Criterion,
     leads: pd.DataFrame,
     *,
-    sample: NDArray[np.bool_],
+    sample: Sample,
     as_of: date | None,
 ) -> tuple[list[tuple[Criterion, Alternative]], Attribute]:
     """Find the steps that a criterion may be moved by.
@@ -77,8 +77,12 @@ def find_moves(
     attribute = definition.attribute(criterion.attribute or "")
     if criterion.operator in _ORDERED or criterion.operator == "between":
         if attribute.is_numeric and attribute.age_of is None:
-            values = read_numbers(definition, attribute, leads, as_of)
-            return list(_moved_numbers(criterion, attribute, values[sample])), attribute
+            steps = attribute.steps
+            if not steps:
+                values = read_numbers(definition, attribute, leads, as_of)
+                found = range_within(values, attribute.name, sample)
+                steps = steps_within(found, integer=attribute.type == "integer" or found.whole)
+            return list(_moved_numbers(criterion, attribute, steps)), attribute
         if attribute.type == "ordinal":
             return list(_moved_levels(criterion, attribute)), attribute
     elif criterion.operator in {"in", "not in", "=", "!="} and attribute.type in {"category", "ordinal"}:
@@ -90,12 +94,9 @@ def find_moves(
 
 
 def _moved_numbers(
-    criterion: Criterion, attribute: Attribute, values: NDArray[np.float64]
+    criterion: Criterion, attribute: Attribute, steps: tuple[Decimal, ...]
 ) -> Iterator[tuple[Criterion, Alternative]]:
     declared = bool(attribute.steps)
-    known = values[~np.isnan(values)]
-    whole = attribute.type == "integer" or (known.size > 0 and bool((known == np.round(known)).all()))
-    steps = attribute.steps if declared else make_steps(known, integer=whole)
     steps = tuple(step for step in steps if attribute.lowest is None or step >= attribute.lowest)
     for place, old in enumerate(criterion.values):
         if not isinstance(old, Decimal):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadml._render import format_count
 from leadml.errors import ExperimentError
-from leadml.propose._confirm import confirm_candidates, find_promising
+from leadml.propose._confirm import confirm_candidates, count_edits, find_promising
 from leadml.propose._count import CountRequest, count_locally
 from leadml.propose._evidence import SearchResult, extend_edits, make_cells, search_edits
 from leadml.propose._explore import plan_explorations
@@ -21,7 +22,6 @@ from leadml.propose._review import (
     Confirmation,
     ConfirmWith,
     Review,
-    count_confirmed,
     make_registration,
     open_review,
     read_confirmation,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
@@ -156,9 +157,8 @@ def propose_changes(
     changed = frozenset(change.address for judged in proposals for change in judged.changes)
     explore, notes, unplanned = _plan(review, found, ranking, (*tested, *promising))
 
-    def count_again(edit: Edit) -> Moved:
-        gained, lost = review.board.moved(edit, review.windows.confirm)
-        return count_confirmed(review, confirmed.labels, gained, lost)
+    def count_again(edits: Sequence[Edit]) -> list[Moved]:
+        return [counts.moved for counts in count_edits(review, confirmed, edits)]
 
     kept = explain_kept(
         definition,
@@ -271,6 +271,15 @@ def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates:
 
 def _spread(review: Review, stakes: Stakes, best: Edit, other: Edit) -> float:
     """Return the standard error of the paired loss between two edits, from the leads on which they differ."""
+    counts = np.sum(review.gather(partial(_count_differing, best, other)), axis=0)
+    squares = np.zeros_like(counts, np.float64)
+    for side, cost in enumerate((stakes.cost_gained, stakes.cost_lost)):
+        squares[side] = np.column_stack([cost**2, (stakes.value - cost) ** 2])
+    return float(np.sqrt((counts * squares).sum()))
+
+
+def _count_differing(best: Edit, other: Edit, review: Review) -> NDArray[np.int64]:
+    """Count the labelled leads on which two edits differ: handed over today or not, stratum, label."""
     used = review.windows.discover & review.evidence & (review.labels > 0)
     after = []
     for edit in (best, other):
@@ -279,10 +288,10 @@ def _spread(review: Review, stakes: Stakes, best: Edit, other: Edit) -> float:
         handed[gained], handed[lost] = True, False
         after.append(handed)
     rows = np.flatnonzero(used & (after[0] != after[1]))
-    stratum = review.strata[rows]
-    cost = np.where(review.board.handed_over[rows], stakes.cost_lost[stratum], stakes.cost_gained[stratum])
-    worth = stakes.value[stratum] * (review.labels[rows] == 2) - cost
-    return float(np.sqrt(np.sum(np.sort(worth * worth))))
+    counts = np.zeros((2, review.n_strata, 2), np.int64)
+    place = review.board.handed_over[rows].astype(np.intp), review.strata[rows], review.labels[rows] - 1
+    np.add.at(counts, place, 1)
+    return counts
 
 
 def _registration(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 from leadml import __version__
 from leadml._render import format_rate
 from leadml.definitions import criterion_mask
-from leadml.leads import split_periods
+from leadml.leads import find_leaks, split_periods
 from leadml.propose._board import Board, build_board
 from leadml.propose._censor import compute_censoring
 from leadml.propose._goal import Goal, Stakes, resolve_target, shadow_stakes, signed_stakes, weighted_stakes
@@ -23,16 +24,19 @@ from leadml.propose._leads import (
     read_labels,
     select_evidence,
 )
+from leadml.propose._ranges import count_levels, count_texts, find_ranges
 from leadml.propose._registration import Registration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections import Counter
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from leadml.definitions import Definition
-    from leadml.leads import LeadTable, TimeSplit
+    from leadml.leads import AuditFinding, LeadTable, TimeSplit
+    from leadml.propose._ranges import NumberRange
 
     Bits = NDArray[np.bool_]
     Places = NDArray[np.intp]
@@ -53,6 +57,7 @@ _FEW_OUTSIDE = 0.2
 _FEWEST_RECENT = 0.2  # of the confirmation window, for a period to be its newest part
 
 ConfirmWith = Literal["matured", "weighted"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,6 +113,22 @@ class Review:
     error_rate: float
     notices: tuple[str, ...]
 
+    def gather(self, ask: Callable[[Review], T]) -> list[T]:
+        """Ask every part of the leads the same; here all of them are one part."""
+        return [ask(self)]
+
+    def find_ranges(self, names: Sequence[str]) -> dict[str, NumberRange]:
+        """Find where the values of some attributes lie in the confirmation window."""
+        return find_ranges(self.gather, partial(_read_numbers, tuple(names)))
+
+    def find_levels(self, names: Sequence[str]) -> dict[str, Counter[str]]:
+        """Count the texts of some attributes in the confirmation window."""
+        return count_levels(self.gather, partial(_read_levels, tuple(names)))
+
+    def find_leaks(self) -> tuple[AuditFinding, ...]:
+        """Find the attributes that tell a label better than anything known at the handoff can."""
+        return find_leaks(self.table, self.targets)
+
     @property
     def n_strata(self) -> int:
         """Number of strata."""
@@ -147,6 +168,19 @@ class Confirmation:
     recent: tuple[Bits, ...]
     recent_labels: NDArray[np.int8]
     enough: bool
+
+    def gather(self, review: Review, ask: Callable[[Review, Confirmation], T]) -> list[T]:
+        """Ask every part of the leads the same."""
+        return [ask(review, self)]
+
+
+def _read_numbers(names: tuple[str, ...], review: Review) -> dict[str, NDArray[np.float64]]:
+    frame = review.table.frame.loc[review.windows.confirm, list(names)]
+    return {name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names}
+
+
+def _read_levels(names: tuple[str, ...], review: Review) -> dict[str, Mapping[str, int]]:
+    return {name: count_texts(review.table.frame, name, review.windows.confirm) for name in names}
 
 
 def open_review(

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadml.propose._ranges import range_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-__all__ = ["MAX_STEPS", "make_steps", "rate_roundness", "round_points"]
+    from leadml.propose._ranges import NumberRange
+
+__all__ = ["MAX_STEPS", "make_steps", "rate_roundness", "round_points", "steps_within"]
 
 MAX_STEPS = 40
-_FEW_VALUES = 25
 _ROUND_POINTS = ("1", "1.5", "2", "2.5", "3", "4", "5")
 
 
@@ -41,14 +44,16 @@ def make_steps(values: NDArray[np.float64], *, integer: bool = False) -> tuple[D
     >>> [int(step) for step in make_steps(np.array([3.0, 1200.0] * 50))]
     [5, 10, 20, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200]
     """
-    known = values[np.isfinite(values)]
-    if not known.size:
+    return steps_within(range_of(values), integer=integer)
+
+
+def steps_within(values: NumberRange, *, integer: bool) -> tuple[Decimal, ...]:
+    """Make the same from the range of the values."""
+    low, high = values.low, values.high
+    if not values.n:
         return ()
-    low, high = (float(x) for x in np.quantile(known, [0.02, 0.98], method="inverted_cdf"))
-    if integer:
-        own = np.unique(known[(known >= low) & (known <= high)])
-        if len(own) <= _FEW_VALUES:
-            return tuple(Decimal(int(number)) for number in own) if len(own) > 1 else ()
+    if integer and values.few:
+        return tuple(Decimal(int(number)) for number in values.few) if len(values.few) > 1 else ()
     if high <= low:
         return ()
     found = set(_even(low, high)) | set(_sizes(low, high))

@@ -12,9 +12,11 @@ import numpy as np
 from leadml._render import render_card
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
-from leadml.propose._confirm import add_moment, compare_handoff, complete_change, judge_change, say_refusal
+from leadml.propose._confirm import add_moment, complete_change, judge_change, say_refusal
+from leadml.propose._counted import count_change
+from leadml.propose._leads import compare_handoff
 from leadml.propose._points import say_points
-from leadml.propose._review import count_confirmed, open_review, read_confirmation
+from leadml.propose._review import open_review, read_confirmation
 from leadml.propose._rules import say_group
 
 if TYPE_CHECKING:
@@ -278,15 +280,9 @@ def judge_what_if(
     confirmed = read_confirmation(review)
     gained, lost = compare_handoff(review, revised)
     later = review.windows.confirm | confirmed.newest
-    judged = judge_change(
-        review, confirmed, tuple(changes), gained[later[gained]], lost[later[lost]], error_rate=error_rate
-    )
-    moved = count_confirmed(
-        review,
-        confirmed.labels,
-        gained[review.windows.confirm[gained]],
-        lost[review.windows.confirm[lost]],
-    )
+    counts = count_change(review, confirmed, gained[later[gained]], lost[later[lost]])
+    judged = judge_change(review, tuple(changes), counts, error_rate=error_rate)
+    moved = counts.moved
     refusal = say_refusal(review, confirmed, judged)
     if not refusal:
         judged = add_moment(review, judged)

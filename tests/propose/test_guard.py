@@ -5,37 +5,34 @@ import pytest
 
 from leadml.definitions import parse_definition
 from leadml.leads import compute_targets
+from leadml.propose._counted import Tally
 from leadml.propose._goal import signed_stakes
 from leadml.propose._guard import check_acceptance, check_freshness, check_newest, check_segments
 from leadml.propose._judge import Moved
 
 
-def places(*rows):
-    return np.array(rows, np.intp)
-
-
 def test_acceptance_that_falls_by_more_than_chance_holds_a_change_back():
-    labels = np.array([2] * 180 + [1] * 20 + [1] * 90 + [2] * 10, np.int8)
-    handed = np.arange(300) < 200
-    worse = check_acceptance(np.arange(200, 300), places(), handed, labels, minimum=None, error_rate=0.05)
+    stays, nobody = Tally(n=200, k=180), Tally(n=0, k=0)
+    worse = check_acceptance(stays, Tally(n=100, k=10), nobody, minimum=None, error_rate=0.05)
     assert not worse.kept
     assert "90" in worse.words
-    better = check_acceptance(places(), np.arange(180, 200), handed, labels, minimum=None, error_rate=0.05)
+    better = check_acceptance(Tally(n=180, k=180), nobody, Tally(n=20, k=0), minimum=None, error_rate=0.05)
     assert better.kept
 
 
 def test_agreed_minimum_must_be_reached_or_not_be_missed_further():
-    labels = np.array([2] * 60 + [1] * 40 + [2] * 28 + [1] * 22, np.int8)
-    handed = np.arange(150) < 100
-    gained = np.arange(100, 150)
-    assert check_acceptance(gained, places(), handed, labels, minimum=None, error_rate=0.05).kept
-    assert not check_acceptance(gained, places(), handed, labels, minimum=0.6, error_rate=0.05).kept
-    assert check_acceptance(gained, places(), handed, labels, minimum=0.3, error_rate=0.05).kept
+    def check(minimum):
+        gained, lost = Tally(n=50, k=28), Tally(n=0, k=0)
+        return check_acceptance(Tally(n=100, k=60), gained, lost, minimum=minimum, error_rate=0.05)
+
+    assert check(None).kept
+    assert not check(0.6).kept
+    assert check(0.3).kept
 
 
 def test_without_verdicts_acceptance_is_no_condition():
-    nobody = np.zeros(50, np.int8)
-    assert check_acceptance(places(1), places(), nobody == 0, nobody, minimum=0.9, error_rate=0.05) is None
+    nobody = Tally(n=0, k=0)
+    assert check_acceptance(nobody, nobody, nobody, minimum=0.9, error_rate=0.05) is None
 
 
 def stakes_of(prices):
@@ -103,16 +100,13 @@ def test_half_a_price_list_is_none(prices):
 
 
 def test_newest_leads_that_turned_hold_a_change_back():
-    confirm, newest = np.arange(200) < 100, np.arange(200) >= 100
-    everyone = np.arange(200)
-    turned = np.array(([2] * 5 + [1] * 95) + ([2] * 40 + [1] * 60), np.int8)
-    lost = check_freshness(places(), everyone, turned, confirm=confirm, newest=newest, what="won")
+    turned, nobody = (Tally(n=100, k=5), Tally(n=100, k=40)), (Tally(n=0, k=0), Tally(n=0, k=0))
+    lost = check_freshness(nobody, turned, what="won")
     assert not lost.kept
     assert "moved on" in lost.words
-    gained = check_freshness(everyone, places(), turned, confirm=confirm, newest=newest, what="won")
-    assert gained.kept
-    few = check_freshness(everyone[:30], places(), turned, confirm=confirm, newest=newest, what="won")
-    assert few is None
+    assert check_freshness(turned, nobody, what="won").kept
+    few = (Tally(n=30, k=5), Tally(n=0, k=0))
+    assert check_freshness(few, nobody, what="won") is None
 
 
 def test_a_market_that_turns_after_confirmation_is_noticed(worlds):
