@@ -5,14 +5,12 @@ Usage: python experiments/benchmarks/peers.py [--reps 20] [--n-leads 4000] [--wo
 Everybody learns from the same earlier leads, attributes and prices and hands over later leads. In the
 generated worlds (those of the studies of the proposals) the later leads are 20,000 fresh ones whose chance to
 win is known; on the real sets they are the last two matured quarters or blocks. Value is that of the leads
-handed over (won deals times their worth less the cost of working them) less that of the written definition.
+handed over (won deals times their worth less the cost of working them; where nothing is sold, accepted leads
+above the rate so far) less that of the written definition.
 
-WORTHLESS: every lead is worth exactly its work, so whoever hands over other leads proposes something false.
-OPT: the written definition is the best there is. HANDED: the same, but only leads that it handed over have a
-label. STRICT, TWO, LOOSE: one threshold too strict, two, two criteria too lax.
-
-A score counts the numbers that one would have to read (coefficients, bins), a rule its conditions. Peers
-that are not installed are left out with the reason; none is a dependency of leadml.
+The worlds are described in `studies/_worlds.py`. A score counts the numbers that one would have to read
+(coefficients, bins), a rule its conditions. Peers that are not installed are left out with the reason; none
+is a dependency of leadml.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
@@ -33,19 +31,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
 import numpy as np
 import pandas as pd
 from _worlds import (
-    BREAK_EVEN,
     COST,
-    SCENARIOS,
+    NOTHING_TO_FIND,
     VALUE,
+    WORTHLESS,
     draw_leads,
+    draw_study,
     handed_over,
-    make_study,
     new_parser,
     print_table,
     true_rate,
     write_definition,
 )
-from real_data import CONTRACTS, DATA, DEFINITIONS, SETS, prepare
+from real_data import CONTRACTS, DATA, DEFINITIONS, SETS, RealSet, prepare
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer, precision_recall_curve
@@ -54,7 +52,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from leadml.definitions import Change, apply_changes, criterion_mask, load_definition, parse_criterion
+from leadml.definitions import (
+    Change,
+    apply_changes,
+    compute_won_prices,
+    criterion_mask,
+    load_definition,
+    parse_criterion,
+)
 from leadml.leads import compute_targets, load_contract, read_leads, split_periods
 from leadml.models import LeadEncoder, choose_features, compute_features, labelled_rows
 from leadml.models._baselines import predict_naive_bayes
@@ -66,10 +71,12 @@ if TYPE_CHECKING:
 WORLDS = ("WORTHLESS", "OPT", "HANDED", "STRICT", "TWO", "LOOSE")
 N_LATER = 20_000
 REAL = {
+    "marketstar-sdr": "marketstar-2022.1",
     "xeducation": "xeducation-2026.1",
     "olist": "olist-2018.1",
     "salvirt": "salvirt-2026.1",
     "bank-marketing": "bank-marketing-2010.1",
+    "ibm-winloss-strict": "ibm-winloss-2026.1",
 }
 COMPARED = ("<", "<=", ">", ">=")
 
@@ -78,32 +85,48 @@ COMPARED = ("<", "<=", ">", ">=")
 class Market:
     """What everybody sees, and the later leads on which they are judged.
 
-    `worth` is what handing over each later lead brings, by its true chance or by what became of it; `value`
-    and `cost` are the prices.
+    `value` and `later_value` are the price of a win of each earlier and later lead, `cost` that of working
+    one; `worth` is what handing over each later lead brings, by its true chance or by what became of it.
     """
 
     definition: Any
     table: Any
     targets: pd.DataFrame
     later: pd.DataFrame
-    worth: np.ndarray
-    value: float
+    value: np.ndarray
+    later_value: np.ndarray
     cost: float
+    worth: np.ndarray
+    goal: Goal
+
+    @property
+    def target(self) -> Literal["accepted", "won"]:
+        return "accepted" if self.goal.maximise == "accepted" else "won"
 
     @property
     def written(self) -> np.ndarray:
         return handed_over(self.definition, self.later)
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Which of the earlier leads have a label."""
+        return labelled_rows(self.targets, target=self.target, part=np.ones(len(self.targets), bool))
+
 
 @dataclass(frozen=True)
 class Sample:
-    """The same leads as numbers: encoded attributes of the earlier labelled leads and of the later ones."""
+    """The same leads as numbers: the earlier labelled ones with what each brought, and the later ones."""
 
     market: Market
     names: list[str]
     X: np.ndarray
     y: np.ndarray
+    worth: np.ndarray
     X_later: np.ndarray
+
+    def pays(self, p: np.ndarray) -> np.ndarray:
+        """Which later leads are worth their work if these are their chances."""
+        return np.asarray(p * self.market.later_value >= self.market.cost)
 
 
 @dataclass(frozen=True)
@@ -119,36 +142,47 @@ class Answer:
 
 
 def generated(world: str, n: int, seed: int) -> Market:
-    rng = np.random.default_rng(seed)
-    frame, later = draw_leads(n, rng), draw_leads(N_LATER, np.random.default_rng(10**6 + seed))
-    definition = write_definition(**SCENARIOS.get(world, {}))
-    rate, later_rate = (
-        np.full(len(part), BREAK_EVEN) if world == "WORTHLESS" else true_rate(part) for part in (frame, later)
+    study, later = draw_study(world, n, seed), draw_leads(N_LATER, np.random.default_rng(10**6 + seed))
+    return Market(
+        study.definition,
+        study.table,
+        study.targets,
+        later,
+        np.full(n, VALUE),
+        np.full(N_LATER, VALUE),
+        COST,
+        VALUE * true_rate(later, world) - COST,
+        Goal(),
     )
-    worked = handed_over(definition, frame) if world == "HANDED" else None
-    study = make_study(definition, frame, rate, rng, worked=worked)
-    return Market(definition, study.table, study.targets, later, VALUE * later_rate - COST, VALUE, COST)
 
 
-def real(contract: str, folder: Path) -> Market:
-    found = next(one for one in SETS if one.contract == contract)
-    table = read_leads(load_contract(CONTRACTS / f"{contract}.yaml"), leads=prepare(found, folder))
+def real(found: RealSet, folder: Path) -> Market:
+    table = read_leads(load_contract(CONTRACTS / f"{found.contract}.yaml"), leads=prepare(found, folder))
     targets = compute_targets(table)
-    split = split_periods(table, targets, target="won", n_confirm=found.n_confirm)
+    split = split_periods(table, targets, target=found.target, n_confirm=found.n_confirm)
     start = targets["t0"]
     earlier = (start < start[split.confirm].min()).to_numpy()
-    definition = load_definition(DEFINITIONS / f"{REAL[contract]}.yaml")
-    value, cost = float(definition.prices.won_default), float(definition.prices.worked_lead)
-    won = targets["won"].to_numpy(dtype=float)[split.confirm]
+    definition = load_definition(DEFINITIONS / f"{REAL[found.contract]}.yaml")
     before = replace(table, frame=table.frame[earlier].reset_index(drop=True))
+    known = compute_targets(before)
     later = table.frame[split.confirm].reset_index(drop=True)
-    return Market(definition, before, compute_targets(before), later, value * won - cost, value, cost)
+    if found.target == "accepted":
+        # Nothing is sold here: a lead pays if it is accepted as often as those handed over so far.
+        rate = float(known["accepted"][handed_over(definition, before.frame)].mean())
+        value, later_value, cost = np.ones(len(before.frame)), np.ones(len(later)), rate
+        goal = Goal(maximise="accepted", minimum_acceptance=rate)
+    else:
+        value, later_value = (
+            compute_won_prices(definition, part).to_numpy(dtype=float) for part in (before.frame, later)
+        )
+        cost, goal = float(definition.prices.worked_lead), Goal()
+    came = targets[found.target].to_numpy(dtype=float)[split.confirm]
+    return Market(definition, before, known, later, value, later_value, cost, later_value * came - cost, goal)
 
 
 def encode(market: Market) -> Sample:
     """Encode the attributes that are known at the handoff as leadml does: numbers, places, missing as nan."""
-    rows = labelled_rows(market.targets, target="won", part=np.ones(len(market.targets), bool))
-    frame = market.table.frame
+    rows, frame = market.rows, market.table.frame
     features, _ = choose_features(
         frame, contract=market.table.contract, definition=market.definition, rows=rows
     )
@@ -157,10 +191,17 @@ def encode(market: Market) -> Sample:
         kinds={one.name: "number" if one.kind == "age" else one.kind for one in features},
         levels={one.name: one.levels for one in features if one.kind == "ordinal"},
     )
-    y = market.targets["won"].to_numpy(dtype=float)[rows]
+    y = market.targets[market.target].to_numpy(dtype=float)[rows]
     X = encoder.fit_transform(compute_features(frame[rows], features, clock=clock), y)
     X_later = encoder.transform(compute_features(market.later, features, clock=clock))
-    return Sample(market, [one.name for one in features], X.astype(float), y, X_later.astype(float))
+    return Sample(
+        market,
+        [one.name for one in features],
+        X.astype(float),
+        y,
+        market.value[rows] * y - market.cost,
+        X_later.astype(float),
+    )
 
 
 # ---- who answers -------------------------------------------------------------------------------------
@@ -172,8 +213,8 @@ def leadml(sample: Sample, _seed: int) -> Answer:
         market.definition,
         market.table,
         market.targets,
-        goal=Goal(),
-        split=split_periods(market.table, market.targets, target="won"),
+        goal=market.goal,
+        split=split_periods(market.table, market.targets, target=market.target),
         register=lambda _record: None,
     )
     chosen = result.proposals[0].revised if result.proposals else market.definition
@@ -216,18 +257,19 @@ def odoo(sample: Sample, _seed: int) -> Answer:
     n = len(sample.X)
     p = predict_naive_bayes(both, sample.y, train=np.arange(n), test=np.arange(n, len(both)))
     bins = sum(min(np.unique(column[~np.isnan(column)]).size, 10) for column in sample.X.T)
-    return Answer(p >= break_even(sample), bins, "score")
+    return Answer(sample.pays(p), bins, "score")
 
 
 def tuned_threshold(sample: Sample, seed: int) -> Answer:
-    market = sample.market
+    # A metric sees no weights that are not routed; the labels carry the number of their lead.
+    y = pd.Series(sample.y)
 
-    def net_value(y_true: Any, y_pred: Any) -> float:
-        return float((market.value * y_true - market.cost)[y_pred == 1].sum())
+    def net_value(y_true: pd.Series, y_pred: np.ndarray) -> float:
+        return float(sample.worth[y_true.index[y_pred == 1]].sum())
 
     model = TunedThresholdClassifierCV(
         logistic(), scoring=make_scorer(net_value), thresholds=100, cv=5, random_state=seed
-    ).fit(sample.X, sample.y)
+    ).fit(sample.X, y)
     size = model.estimator_[-1].coef_.size + 1
     return Answer(model.predict(sample.X_later) == 1, size, "score")
 
@@ -241,13 +283,14 @@ def optbinning(sample: Sample, _seed: int) -> Answer:
     ).fit(X, sample.y.astype(int))
     card = model.table()
     bins = int((~card["Bin"].astype(str).isin(["Special", "Missing"])).sum())
-    return Answer(model.predict_proba(later)[:, 1] >= break_even(sample), bins, "score")
+    return Answer(sample.pays(model.predict_proba(later)[:, 1]), bins, "score")
 
 
 def tree(sample: Sample, seed: int) -> Answer:
     model = DecisionTreeClassifier(max_depth=3, min_samples_leaf=50, random_state=seed)
     model.fit(sample.X, sample.y)
-    good = model.tree_.value[:, 0, 1] >= break_even(sample)
+    made = np.bincount(model.apply(sample.X), weights=sample.worth, minlength=model.tree_.node_count)
+    good = (made >= 0) & (model.tree_.children_left < 0)
     return Answer(good[model.apply(sample.X_later)], tests_to_good_leaves(model.tree_, good), "rule")
 
 
@@ -279,9 +322,7 @@ def optuna_thresholds(sample: Sample, seed: int, n_trials: int = 200) -> Answer:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     market = sample.market
-    rows = labelled_rows(market.targets, target="won", part=np.ones(len(market.targets), bool))
-    frame = market.table.frame[rows]
-    worth = market.value * sample.y - market.cost
+    frame, worth = market.table.frame[market.rows], sample.worth
     turns = {
         criterion: (criterion.text, *alternatives(market.definition, criterion, frame))
         for criterion in market.definition.criteria()
@@ -327,10 +368,6 @@ def alternatives(definition: Any, criterion: Any, frame: pd.DataFrame) -> list[s
     ending = " or missing" if criterion.or_missing else ""
     texts = [f"{criterion.attribute} {criterion.operator} {step}{ending}" for step in steps]
     return [text for text in texts if text != criterion.text]
-
-
-def break_even(sample: Sample) -> float:
-    return sample.market.cost / sample.market.value
 
 
 PEERS: dict[str, Callable[[Sample, int], Answer]] = {
@@ -411,53 +448,57 @@ def in_worlds(worlds: list[str], n: int, reps: int) -> None:
 
 
 def world_title(world: str) -> str:
-    return f"{world}: false" if world in {"WORTHLESS", "OPT", "HANDED"} else f"{world}: gain, harmful"
+    return f"{world}: false" if world in NOTHING_TO_FIND else f"{world}: gain, harmful"
 
 
 def world_cell(world: str, judged: list[Judged], best: float) -> str:
-    if world == "WORTHLESS":
+    if world in WORTHLESS:
         return f"{np.mean([run.changed for run in judged]):.2f}"
     harmful = np.mean([run.gain < -1e-9 for run in judged])
     gain = np.mean([run.gain for run in judged])
-    if world in {"OPT", "HANDED"}:
+    if world in NOTHING_TO_FIND:
         return f"{harmful:.2f} ({gain:+.0f})"
     return f"{gain / best:.2f}, {harmful:.2f}"
 
 
 def on_real_sets(sets: list[str]) -> None:
-    """One table per set: value out of time against the written definition."""
+    """Print a line per set, then one table: value out of time against the written definition."""
+    columns: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for contract in sets:
             found = next(one for one in SETS if one.contract == contract)
             if not (DATA / found.needs).exists():
-                print(f"### {found.name}\n\nnot on this machine (set LEADML_SHARED_DATA)\n", flush=True)
+                print(f"- {found.name}: not on this machine (set LEADML_SHARED_DATA)", flush=True)
                 continue
-            market = real(contract, Path(folder))
+            market = real(found, Path(folder))
             sample = encode(market)
-            rows = [real_row(name, sample) for name in PEERS]
+            columns[found.name] = [real_cell(name, sample) for name in PEERS]
             written = market.written
+            unit = market.definition.prices.currency if market.target == "won" else "accepted leads"
             print(
-                f"### {found.name}\n\n{len(sample.y):,} earlier leads with an answer, {len(written):,} later "
-                f"ones; the written definition hands over {written.mean():.0%} of these and makes "
-                f"{1000 * (market.worth * written).mean():,.0f} {market.definition.prices.currency} "
-                "per 1,000 leads, everybody together "
-                f"{1000 * market.worth.mean():,.0f}.\n",
+                f"- {found.name}: {len(sample.y):,} earlier leads with an answer, {len(written):,} later; "
+                f"the written definition hands over {written.mean():.0%} of these and makes "
+                f"{1000 * (market.worth * written).mean():,.0f} {unit} per 1,000 leads, everybody together "
+                f"{1000 * market.worth.mean():,.0f}",
                 flush=True,
             )
-            print_table(
-                ("answer", "more value per 1,000 leads", "95 % interval", "CPU s", "to be read"), rows
-            )
+    if columns:
+        print()
+        print_table(("answer", *columns), list(zip(PEERS, *columns.values(), strict=True)))
 
 
-def real_row(name: str, sample: Sample) -> tuple[str, ...]:
+def real_cell(name: str, sample: Sample) -> str:
     judged = try_peer(name, [(sample, 0)])
     if isinstance(judged, str):
-        return (name, "", "", "", judged)
+        return judged
     run = judged[0]
-    interval = f"{run.gain - 1.96 * run.error:+,.0f} to {run.gain + 1.96 * run.error:+,.0f}"
-    value = f"{run.gain:+,.0f}" if run.changed else "nothing changed"
-    size = f"{run.form}, {run.size}"
-    return (name, value, interval if run.changed else "", f"{run.seconds:.1f}", size)
+    print(f"{name}: {run.seconds:.1f} CPU s, {run.form}, {run.size}", file=sys.stderr, flush=True)
+    if not run.changed:
+        return "nothing changed"
+    digits = 0 if abs(run.gain) >= 100 else 1
+    ends = (run.gain, run.gain - 1.96 * run.error, run.gain + 1.96 * run.error)
+    value, low, high = (f"{end:+,.{digits}f}" for end in ends)
+    return f"{value} ({low} to {high})"
 
 
 def main() -> None:

@@ -92,12 +92,24 @@ prices: {{won: {VALUE:g}, worked_lead: {COST:g}, currency: EUR}}
     )
 
 
-SCENARIOS: dict[str, dict[str, Any]] = {
+WORLDS: dict[str, dict[str, Any]] = {
+    "WORTHLESS": {},
+    "WORTHLESS TWO": {"employees": 300, "months": 3},
     "OPT": {},
+    "HANDED": {},
     "STRICT": {"employees": 300},
     "TWO": {"employees": 300, "months": 3},
     "LOOSE": {"title": "staff", "engagement": 5},
 }
+"""Where the written definition differs from the true one.
+
+WORTHLESS and WORTHLESS TWO: every lead is worth exactly its work, so each of the edits is worth nothing
+(least favourable), as the true definition and as TWO's, which hands over 2 % of the leads. OPT: the written
+definition is the true one. HANDED: the same, but only leads that it handed over have a label. STRICT: 300
+employees instead of 50. TWO: two thresholds wrong. LOOSE: two criteria too lax.
+"""
+WORTHLESS = frozenset({"WORTHLESS", "WORTHLESS TWO"})
+NOTHING_TO_FIND = WORTHLESS | {"OPT", "HANDED"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,10 @@ class Study:
 
     def true_change(self, change: JudgedChange, rows: NDArray[np.bool_] | None = None) -> float:
         """Compute the true gain of a change, per 1,000 leads (of some rows)."""
-        revised = change.revised or apply_changes(self.definition, list(change.changes))
+        return self.gain(change.revised or apply_changes(self.definition, list(change.changes)), rows)
+
+    def gain(self, revised: Any, rows: NDArray[np.bool_] | None = None) -> float:
+        """Compute the true gain of another definition, per 1,000 leads (of some rows)."""
         frame = self.table.frame
         step = handed_over(revised, frame).astype(float) - handed_over(self.definition, frame)
         worth = step * (VALUE * self.rate - COST)
@@ -161,9 +176,20 @@ def draw_leads(n: int, rng: np.random.Generator, quarters: int = N_QUARTERS) -> 
     )
 
 
-def true_rate(frame: pd.DataFrame) -> NDArray[np.float64]:
+def true_rate(frame: pd.DataFrame, world: str = "OPT") -> NDArray[np.float64]:
     """Return the chance of each lead to win."""
+    if world in WORTHLESS:
+        return np.full(len(frame), BREAK_EVEN)
     return np.where(handed_over(write_definition(), frame), INSIDE, OUTSIDE)
+
+
+def draw_study(world: str, n: int, seed: int) -> Study:
+    """Draw a company of a world: its leads, what became of them, its written definition."""
+    rng = np.random.default_rng(seed)
+    frame = draw_leads(n, rng)
+    definition = write_definition(**WORLDS[world])
+    worked = handed_over(definition, frame) if world == "HANDED" else None
+    return make_study(definition, frame, true_rate(frame, world), rng, worked=worked)
 
 
 def make_study(

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 from _worlds import (
-    COST,
     OUTSIDE,
-    VALUE,
     draw_leads,
-    handed_over,
     make_study,
     new_parser,
     print_table,
@@ -43,11 +40,7 @@ def main() -> None:
                 rate = np.where(newest & (frame["employees"] < 300).to_numpy(bool), OUTSIDE, rate)
             study = make_study(write_definition(employees=300), frame, rate, rng)
             result = study.propose()
-            gain = 0.0
-            if result.proposals:
-                revised = result.proposals[0].revised
-                step = handed_over(revised, frame).astype(float) - handed_over(study.definition, frame)
-                gain = float(1000 * (step * (VALUE * rate - COST))[newest].sum() / newest.sum())
+            gain = study.true_change(result.proposals[0], newest) if result.proposals else 0.0
             useful, harmful = useful + (gain > 0), harmful + (gain < 0)
             gains.append(gain)
         rows.append(

@@ -3,43 +3,25 @@
 METHODS.md 1.5 and 1.6.
 Usage: python experiments/studies/proposal_power.py [--reps 100] [--sizes 1000 2000 4000 8000]
 
-WORTHLESS: every lead is worth exactly its work, so each of the edits is worth nothing (least favourable).
-OPT: the written definition is the true one. STRICT: 300 employees instead of 50. TWO: two thresholds wrong.
-LOOSE: two criteria too lax. `gain` is the mean true gain of what is proposed over the gain of the true rule.
+The worlds are described in `_worlds.py`. `gain` is the mean true gain of what is proposed over the gain of
+the true rule.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from _worlds import (
-    BREAK_EVEN,
-    COST,
-    SCENARIOS,
-    VALUE,
-    draw_leads,
-    handed_over,
-    make_study,
-    new_parser,
-    print_table,
-    true_rate,
-    write_definition,
-)
+from _worlds import NOTHING_TO_FIND, WORLDS, WORTHLESS, draw_study, new_parser, print_table, write_definition
 
 MONTHS_A_DAY = 12 / 365.25
 
 
 def review(scenario: str, n: int, seed: int, settings: dict[str, Any]) -> dict[str, float]:
     """Run one review and hold it against the truth."""
-    rng = np.random.default_rng(seed)
-    frame = draw_leads(n, rng)
-    worthless = scenario == "WORTHLESS"
-    rate = np.full(n, BREAK_EVEN) if worthless else true_rate(frame)
-    study = make_study(write_definition(**SCENARIOS.get(scenario, {})), frame, rate, rng)
+    study = draw_study(scenario, n, seed)
     result = study.propose(**settings)
     rows = study.confirmation()
-    start = frame["created_on"][rows]
+    start = study.table.frame["created_on"][rows]
     months = ((start.max() - start.min()).days + 1) * MONTHS_A_DAY
     covered, n_ranges, covered_shown, shown = 0, 0, 0, 0
     for change in result.tested:
@@ -49,14 +31,10 @@ def review(scenario: str, n: int, seed: int, settings: dict[str, Any]) -> dict[s
         if change.status == "proposed":
             covered_shown, shown = covered_shown + inside, shown + 1
     gains = [study.true_change(change) for change in result.proposals]
-    worth = VALUE * rate - COST
-    best = (
-        handed_over(write_definition(), frame) - handed_over(study.definition, frame).astype(float)
-    ) * worth
-    total = 1000 * best.sum() / n
+    total = study.gain(write_definition())
     return {
         "proposed": float(bool(gains)),
-        "harmful": float(any(gain < -1e-9 or (worthless and gain <= 1e-9) for gain in gains)),
+        "harmful": float(any(gain < -1e-9 or (scenario in WORTHLESS and gain <= 1e-9) for gain in gains)),
         "gain": sum(gains) / total if total > 0 else 0.0,
         "covered": covered,
         "ranges": n_ranges,
@@ -78,7 +56,7 @@ def study_table(sizes: list[int], reps: int, settings: dict[str, Any], scenarios
                     f"{n:,}",
                     f"{sums['proposed'] / reps:.3f}",
                     f"{sums['harmful'] / reps:.3f}",
-                    f"{sums['gain'] / reps:.2f}" if scenario not in {"WORTHLESS", "OPT"} else "",
+                    f"{sums['gain'] / reps:.2f}" if scenario not in NOTHING_TO_FIND else "",
                     f"{sums['covered'] / sums['ranges']:.3f} ({int(sums['ranges'])})"
                     if sums["ranges"]
                     else "",
@@ -95,7 +73,9 @@ def main() -> None:
     parser = new_parser(__doc__)
     parser.add_argument("--reps", type=int, default=100)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 4000, 8000])
-    parser.add_argument("--scenarios", nargs="+", default=["WORTHLESS", "OPT", "STRICT", "TWO", "LOOSE"])
+    parser.add_argument(
+        "--scenarios", nargs="+", default=["WORTHLESS", "OPT", "STRICT", "TWO", "LOOSE"], choices=list(WORLDS)
+    )
     parser.add_argument("--candidates", type=int, default=3, help="registered at most")
     given = parser.parse_args()
     study_table(given.sizes, given.reps, {"max_candidates": given.candidates}, tuple(given.scenarios))
