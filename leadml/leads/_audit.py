@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from leadml.leads._audit_kinds import audit_kinds
 from leadml.leads._audit_labels import audit_labels
 from leadml.leads._audit_leaks import audit_leaks
+from leadml.leads._audit_repeats import audit_repeats
 from leadml.leads._audit_time import audit_time
 from leadml.leads._audit_values import audit_values
 from leadml.leads._finding import AuditFinding, AuditReport, sort_findings
@@ -48,13 +49,14 @@ def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditRepor
     ()
     """
     targets = compute_targets(table, as_of=as_of)
-    findings: list[AuditFinding] = []
+    findings = [_nameless(name, place) for name, place in table.manifest.nameless]
     findings += audit_time(table, targets)
     proxies = {finding.column for finding in findings if finding.code == "date_proxy" and finding.column}
     findings += audit_leaks(table, targets, explained=proxies)
     told = {each.column for each in findings if each.code in _TELLS_BY_MISSING and each.column}
     findings += audit_kinds(table, targets, told=told, explained=proxies)
     findings += audit_values(table)
+    findings += audit_repeats(table)
     findings += audit_labels(table, targets)
     return AuditReport(
         findings=sort_findings(findings), n_leads=len(table.frame), n_columns=len(table.frame.columns)
@@ -80,3 +82,14 @@ def find_leaks(table: LeadTable, targets: pd.DataFrame) -> tuple[AuditFinding, .
         Sorted as in an `AuditReport`.
     """
     return sort_findings(list(audit_leaks(table, targets)))
+
+
+def _nameless(table: str, place: int) -> AuditFinding:
+    return AuditFinding(
+        code="nameless_column",
+        severity="note",
+        column=None,
+        message=f"column {place} of {table} has no name and cannot be used: a separator too many in every"
+        " line, or a name that was lost. Look at the file.",
+        evidence={"table": table, "place": place},
+    )

@@ -70,7 +70,7 @@ def is_garbled(text: str) -> bool:
 
 
 def audit_values(table: LeadTable) -> Iterator[AuditFinding]:
-    """Yield findings about single columns' values and about columns and leads that repeat each other."""
+    """Yield findings about single columns' values and about columns that repeat each other."""
     attributes = [column for column in table.contract.columns if column.role == "attribute"]
     for column in attributes:
         values = table.frame[column.name]
@@ -87,7 +87,6 @@ def audit_values(table: LeadTable) -> Iterator[AuditFinding]:
         elif pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             yield from _numbers(column, values)
     yield from _copies(table, attributes)
-    yield from _repeated_leads(table, attributes)
 
 
 def _texts(column: Column, values: pd.Series[Any]) -> Iterator[AuditFinding]:
@@ -296,42 +295,3 @@ def _copies(table: LeadTable, attributes: list[Column]) -> Iterator[AuditFinding
             )
             break
         seen.setdefault(key, []).append(column.name)
-
-
-def _repeated_leads(table: LeadTable, attributes: list[Column]) -> Iterator[AuditFinding]:
-    """Yield a warning if identical leads are far more frequent than chance makes them."""
-    names = [column.name for column in attributes]
-    n = len(table.frame)
-    if len(names) < 3 or n < 20:
-        return
-    log_chance = 0.0
-    keys = np.zeros(n, dtype=np.uint64)
-    for name in names:
-        codes, _ = pd.factorize(table.frame[name], use_na_sentinel=False)
-        shares = np.bincount(codes) / n
-        log_chance += float(np.log((shares**2).sum()))
-        mixed = (codes.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
-        keys = (keys * np.uint64(6364136223846793005)) ^ (mixed ^ (mixed >> np.uint64(29)))
-    _, place, whole = np.unique(keys, return_inverse=True, return_counts=True)
-    sizes = whole.astype(np.float64)
-    labels = [table.role(role) for role in ("verdict", "outcome")]
-    answers = pd.DataFrame(
-        {"key": place} | {str(at): each for at, each in enumerate(labels) if each is not None}
-    )
-    pairs = float((sizes * (sizes - 1) / 2).sum())
-    expected = n * (n - 1) / 2 * float(np.exp(log_chance))
-    repeated = int((sizes[sizes > 1] - 1).sum())
-    if repeated >= max(5, 0.002 * n) and expected < 1.0 and pairs > 20 * expected:
-        yield AuditFinding(
-            code="duplicate_leads",
-            severity="warning",
-            column=None,
-            message=f"{repeated:,} leads repeat another one in all {len(names)} attributes; by chance there"
-            f" would be {expected:.2g} such pairs. On both sides of a split they make a model look better.",
-            evidence={
-                "n": repeated,
-                "n_same_label": int(answers.duplicated().sum()),
-                "share": round(repeated / n, 4),
-                "expected_pairs": expected,
-            },
-        )

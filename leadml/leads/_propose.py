@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from leadml.errors import LeadsError
+from leadml.errors import InputMissingError, LeadsError
 from leadml.leads._contract import ROLES, Table
 from leadml.leads._places import find_table
 from leadml.leads._propose_roles import choose_roles
@@ -108,17 +108,17 @@ def _read_flat(table: Table, place: Path | str, names: list[str]) -> tuple[RawTa
     """Read what holds one value per lead; return also the columns that do not."""
     try:
         return read_table(table, place, wanted=names), []
-    except LeadsError:
-        if table.format not in {"parquet", "duckdb"}:
+    except (LeadsError, InputMissingError):  # a database cannot put every type in order
+        if table.format not in {"parquet", "duckdb", "sql"}:
             raise
     flat = []
     for name in names:
         try:
             read_table(table, place, wanted=[name])
-        except LeadsError:
+        except (LeadsError, InputMissingError):
             continue
         flat.append(name)
-    return read_table(table, place, wanted=flat), [name for name in names if name not in flat]
+    return read_table(table, place, wanted=flat or names), [name for name in names if name not in flat]
 
 
 def _stem(path: str) -> str:

@@ -151,6 +151,7 @@ def read_leads(
         notices=(*notices, *([day_notice] if day_notice else [])),
         data_sha256=_data_digest(paths, reads),
         other_tables=(*table_counts(others), *change_counts(changes)),
+        nameless=tuple((name, place) for name, read in reads.items() for place in read.raw.nameless),
     )
     return LeadTable(
         frame=frame,

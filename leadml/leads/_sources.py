@@ -57,6 +57,7 @@ class RawTable:
     formats: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     absent: tuple[str, ...] = ()
+    nameless: tuple[int, ...] = ()
 
     @property
     def n_read(self) -> int:
@@ -244,15 +245,17 @@ def _read_excel(table: Table, path: Path, wanted: list[str], optional: frozenset
     from leadml.leads._workbook import read_sheet
 
     absent: list[str] = []
+    nameless: list[int] = []
 
     def find(header: list[str]) -> dict[str, int]:
         positions, missing = _positions(table, path, header, wanted, optional)
         absent.extend(missing)
+        nameless.extend(_nameless(header))
         return positions
 
     columns, lines, rejects = read_sheet(table, path, find)
     formats: dict[str, tuple[str, ...]] = dict.fromkeys(columns, ISO_FORMATS)
-    return RawTable(columns, lines, rejects, formats=formats, absent=tuple(absent))
+    return RawTable(columns, lines, rejects, formats=formats, absent=tuple(absent), nameless=tuple(nameless))
 
 
 def _read_duckdb(table: Table, path: Path, wanted: list[str], optional: frozenset[str]) -> RawTable:
@@ -319,7 +322,13 @@ def _read_csv(
         rejects=rejects,
         notices=notices,
         absent=absent,
+        nameless=tuple(_nameless(reader.header)),
     )
+
+
+def _nameless(header: Sequence[str]) -> list[int]:
+    """Return which columns of a header have no name, counted from one."""
+    return [place for place, text in enumerate(header, 1) if not text]
 
 
 def _positions(

@@ -44,6 +44,8 @@ class Manifest:
         Digest of the files that were read.
     other_tables : tuple of TableCount
         The same counts for each joined table.
+    nameless : tuple of (str, int)
+        Table and place (from 1) of each column whose header is empty.
     """
 
     read: int
@@ -53,6 +55,7 @@ class Manifest:
     notices: tuple[str, ...] = ()
     data_sha256: str = ""
     other_tables: tuple[TableCount, ...] = ()
+    nameless: tuple[tuple[str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as ``{"rows": {"read", "kept", "quarantined", "duplicates"}}``."""

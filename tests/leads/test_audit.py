@@ -375,9 +375,51 @@ def test_repeated_leads_are_told_only_beyond_chance(audited):
     for values in columns.values():
         values[500:] = values[:100]
     report = audited(columns, kinds=dict.fromkeys(columns, "integer"))
-    assert next(each for each in report.findings if each.code == "duplicate_leads").evidence["n"] == 100
+    found = next(each for each in report.findings if each.code == "duplicate_leads").evidence
+    assert (found["n"], found["n_alone"], found["expected_alone"]) == (100, 100, 0)
     few = {"a": rng.integers(0, 3, 600), "b": rng.integers(0, 3, 600), "c": rng.integers(0, 3, 600)}
     assert "duplicate_leads" not in codes(audited(few, kinds=dict.fromkeys(few, "integer")))
+
+
+def kinds_of_leads(rng, n):
+    """Draw leads of a few kinds, nearly alike within a kind: by independent columns none would be alike."""
+    kind = rng.choice(6, n, p=[0.4, 0.2, 0.15, 0.1, 0.1, 0.05])
+    columns = {}
+    for number in range(14):
+        usual = rng.integers(0, 6, 6)[kind]
+        columns[f"a{number}"] = np.where(rng.random(n) < 0.15, rng.integers(0, 6, n), usual)
+    seconds = np.where(kind < 3, 0, rng.integers(1, 400, n))
+    return columns | {"seconds": seconds, "pages": np.where(seconds == 0, 0, rng.poisson(2, n) + 1)}
+
+
+def test_leads_that_look_alike_are_no_repeats(audited):
+    rng = np.random.default_rng(0)
+    columns = kinds_of_leads(rng, N)
+    assert pd.DataFrame(columns).duplicated().sum() > 200
+    kinds = dict.fromkeys(columns, "integer")
+    assert "duplicate_leads" not in codes(audited(columns, kinds=kinds))
+    twice = rng.choice(N, 150, replace=False)
+    longer = {name: np.concatenate([values, values[twice]]) for name, values in columns.items()}
+    report = audited(longer, kinds=kinds)
+    found = next(each for each in report.findings if each.code == "duplicate_leads").evidence
+    assert 40 < found["n_alone"] <= 150
+    assert found["n_alone"] > 2 * found["expected_alone"]
+
+
+def test_a_column_without_a_name_is_told(tmp_path):
+    lines = ["id,won,,", *(f"{n},{'yes' if n % 3 else 'no'},x," for n in range(30))]
+    (tmp_path / "leads.csv").write_text("\n".join(lines) + "\n")
+    text = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  id: {from: leads.id, role: id}
+  won: {from: leads.won, role: outcome, won: ["yes"], lost: ["no"]}
+"""
+    report = audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
+    told = [each for each in report.findings if each.code == "nameless_column"]
+    assert [each.evidence["place"] for each in told] == [3, 4]
+    assert {each.severity for each in told} == {"note"}
 
 
 def test_labels_that_depend_on_the_rep_or_contradict_reasons_are_told(tmp_path):

@@ -54,6 +54,8 @@ def test_xeducation(shared_data):
     assert columns(report, "missing_in_two_ways") >= {"Specialization", "City", "Lead_Profile"}
     assert columns(report, "level_variants") == {"Lead_Source"}
     assert len(columns(report, "constant_column")) == 5
+    assert only(report, "nameless_column").evidence["place"] == 38
+    assert "duplicate_leads" not in {finding.code for finding in report.findings}  # they look alike only
     honest = {"Lead_Origin", "Do_Not_Email", "Country", "A_free_copy_of_Mastering_The_Interview"}
     assert not honest & columns(report, *LEAKS, "missingness_gives_outcome_away", "date_proxy")
 
@@ -80,7 +82,9 @@ def test_bank_marketing(shared_data):
 
 def test_salvirt(shared_data):
     report = audit(shared_data, "salvirt_b2b")
-    assert only(report, "duplicate_leads").evidence["n_same_label"] == 83
+    repeats = only(report, "duplicate_leads").evidence
+    assert repeats["n_same_label"] == 83
+    assert repeats["n_alone"] > 2 * repeats["expected_alone"]
     assert columns(report, *LEAKS) == set()
     assert {finding.code for finding in report.findings} == {
         "duplicate_leads",
@@ -129,6 +133,9 @@ def test_ibm(shared_data):
     assert "Sales_Stage_Change_Count" in columns(report, *LEAKS, "special_value")
     blank = only(report, "missing_in_two_ways", "Competitor_Type").evidence["kinds"]  # it was the word None
     assert blank["blank"] > 9000
+    repeats = only(report, "duplicate_leads").evidence  # most lie side by side, with one and the same outcome
+    assert repeats["n_alone"] > 1000 > 10 * repeats["expected_alone"]
+    assert repeats["n_same_label"] > 0.98 * repeats["n"]
     honest = {"Region", "Route_To_Market", "Client_Size_By_Employee_Count", "Supplies_Group"}
     assert not honest & {finding.column for finding in report.findings}
 
@@ -146,6 +153,7 @@ def test_marketstar(shared_data):
     censored = only(report, "censored_cohorts")
     assert (censored.evidence["lag_median_days"], censored.evidence["lag_max_days"]) == (71, 442)
     assert columns(report, "date_as_number") == {"created_number"}
+    assert only(report, "nameless_column").evidence["table"] == "opportunities"
     assert columns(report, "html_entities") >= {"Industry"}
     assert columns(report, "level_variants") == {"Title", "Industry"}
     placeholders = only(report, "placeholder_value", "Title").evidence["values"]

@@ -241,6 +241,64 @@ def test_one_of_several_tables_is_named_after_the_file(name, tmp_path):
     assert len(read_leads(contract)) == N - 12
 
 
+CRM_TABLE = """
+CREATE TYPE stage AS ENUM ('won', 'lost', 'open');
+CREATE TABLE crm_export (
+    raw json, id uuid PRIMARY KEY, created_at timestamptz NOT NULL, close_date date, employees integer, score smallint,
+    spend numeric(12, 2), ratio double precision, "Lead Source" varchar(40), is_converted boolean, stage stage,
+    owner_id bigint, email text, tags text[], custom jsonb, zip text, seen_at timestamp
+);
+INSERT INTO crm_export
+SELECT '{}', md5(n::text)::uuid, timestamptz '2021-01-05 08:30:00+02' + n * interval '5 hours',
+    CASE WHEN n %% 3 = 0 THEN date '2021-06-01' + n END, n * 7, n %% 9, n * 3.25, n / 7.0,
+    (ARRAY['Web', 'Fair', 'Select'])[1 + n %% 3], n %% 2 = 0, (ARRAY['won', 'lost', 'open'])[1 + n %% 3]::stage,
+    n %% 5, 'p' || n || '@x.example', ARRAY['a', 'b'], jsonb_build_object('a', n), '0' || 1000 + n %% 90,
+    timestamp '2021-01-05 08:30:00' + n * interval '90 minutes'
+FROM generate_series(1, 300) AS n;
+"""
+
+
+@pytest.mark.slow
+def test_a_postgresql_table_gets_a_contract_that_reads_it(postgres, monkeypatch):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine = sqlalchemy.create_engine(postgres, poolclass=sqlalchemy.pool.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(CRM_TABLE)
+    try:
+        with_password = postgres.replace("leadml@", "leadml:geheim@")
+        found = propose_contract(f"{with_password}#crm_export")
+        assert "geheim" not in found.text + found.to_frame().to_csv()
+        monkeypatch.setenv("CRM", with_password)
+        address = next(line for line in found.text.splitlines() if line.startswith("  leads: "))
+        contract = parse_contract(found.text.replace(address, "  leads: {path: env:CRM#crm_export}"))
+        table = read_leads(contract)
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE crm_export; DROP TYPE stage")
+    assert (table.manifest.kept, table.manifest.quarantined) == (300, 0)
+    kinds = {column.name: (column.role, column.type) for column in contract.columns}
+    assert kinds == {
+        "id": ("id", "text"),
+        "created_at": ("created", "date"),
+        "close_date": ("attribute", "date"),
+        "employees": ("attribute", "integer"),
+        "score": ("attribute", "integer"),
+        "spend": ("attribute", "number"),
+        "ratio": ("attribute", "number"),
+        "lead_source": ("attribute", "category"),
+        "is_converted": ("attribute", "boolean"),
+        "stage": ("outcome", "category"),
+        "owner_id": ("rep", "text"),
+        "email": ("personal", "text"),
+        "zip": ("attribute", "category"),
+        "seen_at": ("attribute", "date"),
+    }
+    several = {column for column, words in found.findings if "several values per lead" in words}
+    assert several == {"raw", "tags", "custom"}
+    assert table.frame["created_at"].min() == pd.Timestamp("2021-01-05 11:30", tz="UTC")
+    assert table.frame["spend"].sum() == 3.25 * 300 * 301 / 2
+
+
 def test_a_file_that_is_not_there_or_no_database_is_refused(tmp_path):
     with pytest.raises(InputMissingError, match="no such file"):
         propose_contract(tmp_path / "a.csv")
