@@ -45,10 +45,11 @@ from leadml.leads._sources import (
     _downloaded,
     _opened,
     _positions,
+    join_blocks,
     read_header,
     read_table,
-    read_texts,
     resolve_place,
+    typed_table,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
     from leadml.leads._chunks import LeadChunk
     from leadml.leads._contract import Column, Contract, Table
+    from leadml.leads._csv import CsvBlock
     from leadml.leads._history import Changes
     from leadml.leads._table import TableCount
 
@@ -455,18 +457,29 @@ class _FileSource:
                 if self.chunk is not None:
                     reader.resume(self.chunk.shapes)
                 positions, absent = _positions(table, self.path, reader.header, wanted, optional)
-                for block in reader.blocks(list(positions.values())):
-                    columns = {
-                        name: np.array(values, dtype=object)
-                        for name, values in zip(positions, block.columns, strict=True)
-                    }
-                    lines = np.array(block.lines, dtype=np.int64) + offset
-                    rejects = [reject._replace(line=reject.line + offset) for reject in block.rejects]
-                    yield RawTable(columns, lines, rejects, absent=absent)
+                for blocks in self._gathered(reader.blocks(list(positions.values()))):
+                    raw = join_blocks(positions, blocks)
+                    raw.lines += offset
+                    raw.rejects = [reject._replace(line=reject.line + offset) for reject in raw.rejects]
+                    raw.absent = absent
+                    yield raw
             except ValueError as error:
                 if isinstance(error, LeadsError):
                     raise
                 raise LeadsError(f"{self.path}: table {table.name!r}: {error}") from error
+
+    def _gathered(self, blocks: Iterator[CsvBlock]) -> Iterator[list[CsvBlock]]:
+        """Put blocks together until they have enough rows."""
+        waiting: list[CsvBlock] = []
+        n_rows = 0
+        for block in blocks:
+            waiting.append(block)
+            n_rows += len(block.lines)
+            if n_rows >= self.batch_rows:
+                yield waiting
+                waiting, n_rows = [], 0
+        if waiting:
+            yield waiting
 
     def _opened(self) -> AbstractContextManager[BinaryIO]:
         if self.chunk is None or self.chunk.stop < 0:
@@ -494,7 +507,7 @@ class _FileSource:
                         high = min(stop - first, high)
                     if low < high:
                         part = batch.slice(low, high - low)
-                        yield typed_block(part, list(positions), first=first + low + 1, absent=absent)
+                        yield typed_table(part, list(positions), first=first + low + 1, absent=absent)
                     first += batch.num_rows
         except pa.ArrowException as error:
             raise LeadsError(
@@ -514,18 +527,6 @@ def _row_groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
             chosen.append(number)
         row += n_rows
     return chosen, first
-
-
-def typed_block(batch: Any, names: Sequence[str], *, first: int, absent: tuple[str, ...] = ()) -> RawTable:
-    """Return typed values (an Arrow batch or table) as the texts that read back to the same values."""
-    columns: dict[str, Any] = {}
-    formats: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        columns[name], form = read_texts(batch.column(name), f"column {name!r}")
-        if form:
-            formats[name] = form
-    lines = np.arange(first, first + batch.num_rows, dtype=np.int64)
-    return RawTable(columns, lines, formats=formats, absent=absent)
 
 
 # -- ids that occur more than once -------------------------------------------------------------------------
@@ -559,6 +560,6 @@ def _repeated_ids(source: _Source, name: str) -> tuple[NDArray[np.uint64], int]:
         return np.concatenate(found), n_rows
 
 
-def _hash_texts(texts: NDArray[np.object_]) -> NDArray[np.uint64]:
+def _hash_texts(texts: Any) -> NDArray[np.uint64]:
     known = np.array(["" if text is None else text.strip() for text in texts], dtype=object)
     return np.asarray(pd.util.hash_array(known, categorize=False), dtype=np.uint64)

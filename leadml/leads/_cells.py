@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from leadml.leads._dates import parse_date, to_utc
+from leadml.leads._dates import has_zone, parse_date, to_utc
+from leadml.leads._shapes import parse_dates
+from leadml.leads._texts import Texts, string_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,17 +77,28 @@ def type_column(column: Column, texts: Any) -> TypedColumn:
     -------
     TypedColumn
     """
-    codes, uniques = pd.factorize(np.asarray(texts, dtype=object), use_na_sentinel=True)
+    cells = texts if isinstance(texts, Texts) else Texts(texts)
+    at_once = _read_at_once(column, cells)
+    if at_once is None:
+        return _read_distinct(column, cells)
+    series, odd = at_once
+    rows = np.flatnonzero(odd)
+    if not len(rows):
+        return TypedColumn(series, {}, {})
+    rest = _read_distinct(column, cells.take(rows))
+    series.iloc[rows] = rest.series.array
+    return TypedColumn(series, {int(rows[row]): rule for row, rule in rest.bad.items()}, rest.unlisted)
+
+
+def _read_distinct(column: Column, cells: Texts) -> TypedColumn:
+    """Read each distinct text once."""
+    codes, uniques = cells.factorize()
     read = _checked(column, _reader(column))
     is_missing = _missing_test(column)
-    plain = _plain_numbers(column, uniques)
     parsed: list[object] = []
     rules: dict[int, str] = {}
     unlisted_codes: dict[int, str] = {}
     for position, raw in enumerate(uniques):
-        if plain is not None and plain[position] is not None:
-            parsed.append(plain[position])
-            continue
         text = str(raw)
         if is_missing(text):
             parsed.append(None)
@@ -109,6 +122,134 @@ def type_column(column: Column, texts: Any) -> TypedColumn:
     )
     unlisted = {word: int(counts[position]) for position, word in unlisted_codes.items()}
     return TypedColumn(_series(column, codes, parsed), bad, unlisted)
+
+
+# -- whole columns at once -----------------------------------------------------------------------------------
+
+
+def _read_at_once(column: Column, cells: Texts) -> tuple[pd.Series[Any], NDArray[np.bool_]] | None:
+    """Read the plain cells of a column together; say which are not plain, or None if the kind is no such one.
+
+    A plain cell is one of which no rule can make anything else: what the distinct texts would give.
+    """
+    if cells.arrow is None or column.role in {"verdict", "outcome"}:
+        return None
+    if column.type in {"number", "integer"} and column.role not in {"id", "account"}:
+        return _numbers_at_once(column, cells)
+    if column.type == "date":
+        return _dates_at_once(column, cells)
+    if column.type in _DISTINCT_KINDS or not cells.is_text:
+        return None
+    return _texts_at_once(column, cells)
+
+
+def _numbers_at_once(column: Column, cells: Texts) -> tuple[pd.Series[Any], NDArray[np.bool_]] | None:
+    import pyarrow as pa
+
+    ends = [suffix[-1:] for suffix, _ in column.suffixes]
+    if column.decimal == column.thousands or any(end in "0123456789.,-" for end in ends):
+        return None
+    markers = [float(value) for value in _missing_numbers(column)]
+    whole = column.type == "integer"
+    kind = cells.arrow.type
+    if cells.is_text:
+        read = _plain_numbers(cells.arrow, whole=whole, decimal=column.decimal)
+        if read is None:
+            return None
+        values, odd = read
+    elif column.decimal == "." and (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        values, odd = cells.arrow, np.zeros(len(cells), dtype=bool)
+    else:
+        return None
+    missing = values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
+    if whole and numbers.dtype.kind == "f":
+        odd |= ~missing & ~((np.trunc(numbers) == numbers) & (np.abs(numbers) < 2**53))
+        numbers = np.where(missing | odd, 0, numbers).astype(np.int64)
+    if markers:
+        odd |= np.isin(numbers, markers) & ~missing
+    if whole:
+        return pd.Series(pd.arrays.IntegerArray(numbers.astype(np.int64), missing | odd)), odd
+    floats = np.where(missing, np.nan, numbers)
+    size = np.abs(floats)
+    odd |= (size >= _LARGE) | ((size < 1 / _LARGE) & (size > 0))
+    return pd.Series(floats), odd
+
+
+def _plain_numbers(texts: Any, *, whole: bool, decimal: str) -> tuple[Any, NDArray[np.bool_]] | None:
+    """Read digits with a sign and a decimal mark; say which texts are more than that."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    offsets, data = string_bytes(texts)
+    lengths = np.diff(offsets)
+    plain = _INTEGER_BYTES if whole else _NUMBER_BYTES.get(decimal)
+    if plain is None:
+        return None
+    odd = lengths > (_DIGITS if whole else 2 * _DIGITS)
+    strange = np.flatnonzero(~plain[data])
+    if len(strange):
+        odd[np.searchsorted(offsets, strange, side="right") - 1] = True
+    filled = np.flatnonzero(lengths)
+    odd[filled] |= ~_DIGIT_BYTES[data[offsets[1:][filled] - 1]]
+    odd &= texts.is_valid().to_numpy(zero_copy_only=False)
+    words = pc.if_else(pa.array(odd | (lengths == 0)), None, texts)
+    if decimal != "." and not whole:
+        words = pc.replace_substring(words, decimal, ".")
+    target = pa.int64() if whole else pa.float64()
+    try:
+        return words.cast(target), odd
+    except pa.ArrowInvalid:  # such as 1-2
+        known = pc.match_substring_regex(words, _PLAIN_INTEGER if whole else _PLAIN_NUMBER)
+        odd |= (~known.to_numpy(zero_copy_only=False).astype(bool)) & words.is_valid().to_numpy(
+            zero_copy_only=False
+        )
+        return pc.if_else(known, words, None).cast(target), odd
+
+
+def _dates_at_once(column: Column, cells: Texts) -> tuple[pd.Series[Any], NDArray[np.bool_]] | None:
+    import pyarrow as pa
+
+    words = _missing_words(column)
+    if not cells.is_text:
+        own, others = column.format[: len(cells.formats)], column.format[len(cells.formats) :]
+        if (
+            not cells.formats
+            or own != cells.formats
+            or column.zone is not None
+            or any("T" in word for word in (*others, *words))
+        ):
+            return None  # read as texts
+        instants = cells.arrow.cast(pa.int64()).fill_null(_NO_TIME).to_numpy()
+        return _instants(column, instants), np.zeros(len(cells), dtype=bool)
+    encoded = cells.arrow.dictionary_encode()
+    texts, codes = encoded.dictionary, encoded.indices.fill_null(-1).to_numpy()
+    parsed, known = parse_dates(texts, column.format)
+    if column.zone is not None and not all(has_zone(form) for form in column.format):
+        return None
+    known &= ~np.isin(texts.to_numpy(zero_copy_only=False).astype(object), list(words))
+    empty = np.array([text == "" for text in texts.to_pylist()], dtype=bool)
+    instants = np.append(np.where(known, parsed, _NO_TIME), _NO_TIME)[codes]
+    return _instants(column, instants), np.append(~known & ~empty, False)[codes]
+
+
+def _texts_at_once(column: Column, cells: Texts) -> tuple[pd.Series[Any], NDArray[np.bool_]]:
+    """Keep texts as they are; odd is what has spaces around it, or may be a rounded number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    offsets, data = string_bytes(cells.arrow)
+    odd = np.zeros(len(cells), dtype=bool)
+    filled = np.flatnonzero(np.diff(offsets))
+    for places in (offsets[:-1][filled], offsets[1:][filled] - 1):
+        odd[filled] |= _EDGE_BYTES[data[places]]
+    if column.role in {"id", "account"}:
+        plus = np.flatnonzero(data == ord("+"))
+        odd[np.searchsorted(offsets, plus, side="right") - 1] = True
+    odd &= cells.arrow.is_valid().to_numpy(zero_copy_only=False)
+    words = pa.array(sorted(_missing_words(column)), pa.large_string())
+    plain = pc.if_else(pc.or_(pc.is_in(cells.arrow, words), pa.array(odd)), None, cells.arrow)
+    return arrow_series(plain), odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +276,6 @@ def _missing_words(column: Column) -> set[str]:
 def _missing_numbers(column: Column) -> set[Decimal]:
     values = (_number(word, column) for word in _missing_words(column))
     return {value for value in values if isinstance(value, Decimal)}
-
-
-def _plain_numbers(column: Column, texts: Any) -> list[float | None] | None:
-    """Read many numbers such as 12 or -3.25 at once; None for every text that has to be looked at."""
-    if column.type != "number" or column.role in {"verdict", "outcome", "id", "account"}:
-        return None
-    if len(texts) < _MANY or column.decimal != "." or column.thousands == ".":
-        return None
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        words = pa.array(texts, pa.large_string())
-    except (pa.ArrowException, ValueError):  # not all are texts that can be written as UTF-8
-        return None
-    known = pc.if_else(pc.match_substring_regex(words, _PLAIN_NUMBER), words, None)
-    values = pc.cast(known, pa.float64())
-    markers = pa.array([float(value) for value in _missing_numbers(column)], pa.float64())
-    found: list[float | None] = pc.if_else(pc.is_in(values, markers), None, values).to_pylist()
-    return found
 
 
 def _missing_test(column: Column) -> Callable[[str], bool]:
@@ -268,10 +389,23 @@ def _number(text: str, column: Column) -> Decimal | Bad:
     return -value if negative else value
 
 
+def _bytes_of(plain: bytes) -> NDArray[np.bool_]:
+    found = np.zeros(256, dtype=bool)
+    found[list(plain)] = True
+    return found
+
+
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+")  # what a spreadsheet makes of a long number
 _PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,20})?$"
-_MANY = 100  # from here on reading them at once is quicker
+_PLAIN_INTEGER = r"^-?[0-9]{1,14}$"
+_DISTINCT_KINDS = frozenset({"number", "integer", "sequence", "boolean", "category", "ordinal"})
+_DIGITS = 15  # so many are exact in any notation
+_LARGE = 1e299
+_NO_TIME = np.iinfo(np.int64).min
 _PLAIN = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,20}")
+_INTEGER_BYTES, _DIGIT_BYTES = _bytes_of(b"0123456789-"), _bytes_of(b"0123456789")
+_NUMBER_BYTES = {mark: _bytes_of(b"0123456789-" + mark.encode()) for mark in ".,"}
+_EDGE_BYTES = ~_bytes_of(bytes(range(0x21, 0x80)))
 _PATTERNS: dict[tuple[str, str], re.Pattern[str]] = {}
 
 
@@ -353,15 +487,26 @@ def text_series(values: Any) -> pd.Series[Any]:
     return series.astype("str") if int(pd.__version__.split(".")[0]) >= 3 else series
 
 
+def arrow_series(texts: Any) -> pd.Series[Any]:
+    """Return an Arrow array of texts as `text_series` does."""
+    if int(pd.__version__.split(".")[0]) < 3:
+        return pd.Series(texts.to_numpy(zero_copy_only=False), dtype=object)
+    return pd.Series(pd.StringDtype(na_value=np.nan).__from_arrow__(texts))  # type: ignore[attr-defined]
+
+
 def _dates(column: Column, codes: NDArray[np.int64], parsed: list[object]) -> pd.Series[Any]:
     instants = np.array(
         [
-            np.datetime64(value.replace(tzinfo=None), "us")
+            np.datetime64(value.replace(tzinfo=None), "us").astype(np.int64)
             if isinstance(value, datetime)
-            else np.datetime64("NaT")
+            else _NO_TIME
             for value in [*parsed, None]
         ],
-        dtype="datetime64[us]",
+        dtype=np.int64,
     )
-    series = pd.Series(instants[codes])
+    return _instants(column, instants[codes])
+
+
+def _instants(column: Column, instants: NDArray[np.int64]) -> pd.Series[Any]:
+    series = pd.Series(instants.view("datetime64[us]"))
     return series.dt.tz_localize("UTC") if column.zoned else series

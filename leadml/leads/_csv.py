@@ -15,7 +15,11 @@ import codecs
 import csv
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from leadml.leads._texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,9 +81,9 @@ def mask(text: str, *, limit: int = 40) -> str:
 
 @dataclass(slots=True)
 class CsvBlock:
-    """Some records: one list of texts per wanted column and the line where each record begins."""
+    """Some records: the texts of each wanted column, and the line where each record begins."""
 
-    columns: list[list[str]]
+    columns: list[Any]
     lines: list[int]
     rejects: list[Reject] = field(default_factory=list)
 
@@ -167,53 +171,43 @@ class CsvReader:
             if batch is None:
                 break
             fast = self._fast(batch, wanted)
-            if fast is None:
-                fast = self._fast_quoted(batch, wanted)
             yield fast if fast is not None else self._slow(batch, wanted)
         self.blank_lines = self._pending_blank
         self._pending_blank = 0
 
     def _fast(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
-        """Split a batch in which nothing can be quoted or damaged; None if that is not sure."""
-        text = batch.text
-        if text is None or self._is_waiting() or (self._quote and self._quote in text) or _odd(text):
+        """Read a batch of whole, undamaged lines at once; None if one line may not be that."""
+        text, width = batch.text, len(self._header_texts)
+        if text is None or width == 1 or self._is_waiting() or _odd(text):
+            return None
+        if not (self._delimiter + self._quote).isascii():
             return None
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
             if "\r" in text:
                 return None
-        texts = text.split("\n")
-        width = len(self._header_texts)
-        rows = [line.split(self._delimiter) for line in texts]
-        if width == 1 or set(map(len, rows)) != {width} or self._repeats_header(rows):
+        if "\n\n" in text or text[:1] in {"", "\n"} or text.endswith("\n"):
             return None
-        return self._whole_block(rows, batch.start, wanted)
-
-    def _fast_quoted(self, batch: _Batch, wanted: list[int]) -> CsvBlock | None:
-        """Read a batch of whole, undamaged lines with quotes; None if one line is not that."""
-        text = batch.text
-        if text is None or self._grammar is None or self._is_waiting() or _odd(text):
+        data = text.encode()
+        quoted = bool(self._quote) and self._quote in text
+        if quoted and not _well_quoted(data, self._delimiter, self._quote):
             return None
-        if "\r" in text:
-            text = text.replace("\r\n", "\n").removesuffix("\r")
-        rows = self._grammar.all_fields(text.split("\n"))
-        width = len(self._header_texts)
-        if rows is None or width == 1 or set(map(len, rows)) != {width} or self._repeats_header(rows):
+        columns = _split(data, self._delimiter, self._quote if quoted else "", width, [0, *wanted])
+        if columns is None or len(columns[0]) != batch.n_lines or self._repeats_header(columns[0]):
             return None
-        return self._whole_block(rows, batch.start, wanted)
+        self._remember_shapes(columns[0].slice(0, _SHAPE_SAMPLE).to_pylist())
+        lines = list(range(batch.start, batch.start + batch.n_lines))
+        return CsvBlock([Texts(column) for column in columns[1:]], lines)
 
     def _is_waiting(self) -> bool:
         """Say whether what was read last decides about what comes next."""
         return bool(self._pending_blank or self._fragment)
 
-    def _whole_block(self, rows: list[list[str]], start: int, wanted: list[int]) -> CsvBlock:
-        self._remember_shapes(rows[:_SHAPE_SAMPLE])
-        columns = [[row[position] for row in rows] for position in wanted]
-        return CsvBlock(columns, list(range(start, start + len(rows))))
+    def _repeats_header(self, firsts: Any) -> bool:
+        """Say whether a row may be the header again."""
+        import pyarrow.compute as pc
 
-    def _repeats_header(self, rows: list[list[str]]) -> bool:
-        first = self._header_texts[0]
-        return any(row[0].strip("\ufeff ") == first and self._is_header(row) for row in rows)
+        return bool(pc.any(pc.equal(pc.ascii_trim(firsts, " "), self._header_texts[0])).as_py())
 
     def _is_header(self, fields: list[str]) -> bool:
         return [name.strip("\ufeff ") for name in fields] == self._header_texts
@@ -222,10 +216,10 @@ class CsvReader:
         fields = self._grammar.fields(text[1:].rstrip("\r")) if self._grammar is not None else None
         return self._is_header(fields or text[1:].rstrip("\r").split(self._delimiter))
 
-    def _remember_shapes(self, rows: list[list[str]]) -> None:
+    def _remember_shapes(self, firsts: list[str]) -> None:
         """Remember what the first field of a row looks like: it tells rows from lines of a text."""
         if len(self._shapes) < _MAX_SHAPES:
-            self._shapes.update(mask(row[0]) for row in rows)
+            self._shapes.update(mask(first) for first in firsts)
 
     def _slow(self, batch: _Batch, wanted: list[int]) -> CsvBlock:
         """Read a batch line by line."""
@@ -251,7 +245,7 @@ class CsvReader:
                 shape = line.shape if line.text is None else mask(line.text)
                 block.rejects.append(Reject(line.number, None, rule or "field_count", shape))
                 continue
-            self._remember_shapes([fields])
+            self._remember_shapes([fields[0]])
             block.lines.append(line.number)
             for values, position in zip(block.columns, wanted, strict=True):
                 values.append(fields[position])
@@ -366,15 +360,6 @@ class _Grammar:
             return "bad"
         return self.state(text[match.end() + 1 :])
 
-    def all_fields(self, texts: list[str]) -> list[list[str]] | None:
-        """Return the fields of lines that are one record each; None if one of them is not."""
-        if not all(map(self._complete.fullmatch, texts)):
-            return None
-        try:
-            return list(csv.reader(texts, delimiter=self._delimiter, quotechar=self._quote, strict=True))
-        except csv.Error:
-            return None
-
     def fields(self, text: str) -> list[str] | None:
         if len(text) > csv.field_size_limit():
             return self._long_fields(text)
@@ -411,6 +396,47 @@ class _Batch(NamedTuple):
         if self.text is None:
             return list(self.raw)
         return [_Line(self.start + offset, line) for offset, line in enumerate(self.text.split("\n"))]
+
+
+def _well_quoted(data: bytes, delimiter: str, quote: str) -> bool:
+    """Say whether each line is whole and every quote stands where `_Grammar` allows one."""
+    chars = np.frombuffer(b"\n" + data + b"\n", dtype=np.uint8)
+    quotes = np.flatnonzero(chars == ord(quote))
+    ends = np.flatnonzero(chars == ord("\n"))
+    if len(quotes) % 2 or (np.searchsorted(quotes, ends) % 2).any():
+        return False
+    border = np.zeros(256, dtype=bool)
+    border[[ord(quote), ord(delimiter), ord("\n")]] = True  # a quote beside a quote is a doubled one
+    return bool(border[chars[quotes[::2] - 1]].all() and border[chars[quotes[1::2] + 1]].all())
+
+
+def _split(data: bytes, delimiter: str, quote: str, width: int, wanted: list[int]) -> list[Any] | None:
+    """Split lines into the wanted fields, as Arrow arrays; None if a line has fewer or more fields."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    names = [str(place) for place in range(width)]
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            read_options=arrow_csv.ReadOptions(
+                column_names=names, use_threads=False, block_size=len(data) + 1
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char=quote or False,
+                double_quote=bool(quote),
+                ignore_empty_lines=False,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.large_string()),
+                include_columns=list(dict.fromkeys(str(place) for place in wanted)),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return [table.column(str(place)).combine_chunks() for place in wanted]
 
 
 def _odd(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from leadml.errors import InputMissingError
 from leadml.leads._addresses import mask_address, split_address
 from leadml.leads._contract import Table
-from leadml.leads._sources import RawTable, _positions
+from leadml.leads._sources import RawTable, _positions, typed_table
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -73,8 +73,6 @@ class _DatabaseSource:
         import pyarrow as pa
         from sqlalchemy import select
 
-        from leadml.leads._batches import typed_block
-
         header = [column.name for column in self.table.columns]
         as_table = Table(name=self.table.name, path=None)
         positions, absent = _positions(as_table, Path(self.shown), header, list(wanted), frozenset(optional))
@@ -86,7 +84,7 @@ class _DatabaseSource:
         with self.connection.execute(query, execution_options=options) as result:
             for rows in result.partitions():
                 columns = [_arrow(list(values)) for values in zip(*rows, strict=True)]
-                yield typed_block(pa.table(columns, names=names), names, first=first, absent=absent)
+                yield typed_table(pa.table(columns, names=names), names, first=first, absent=absent)
                 first += len(rows)
 
 

@@ -12,7 +12,8 @@ from leadml.leads._cells import type_column
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import parse_date
 from leadml.leads._presets import plain_name
-from leadml.leads._sources import ISO_FORMATS, ISO_ZONE_FORMATS, read_table
+from leadml.leads._sources import read_table
+from leadml.leads._texts import ISO_FORMATS, ISO_ZONE_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,19 +18,19 @@ from leadml._yaml import suggest
 from leadml.errors import InputMissingError, LeadsError
 from leadml.leads._addresses import expand_environment, is_address, is_database
 from leadml.leads._csv import CsvReader, Reject
+from leadml.leads._texts import ISO_FORMATS, Texts, join_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
     from leadml.leads._contract import Contract, Table
+    from leadml.leads._csv import CsvBlock
 
 __all__ = ["RawTable", "read_header", "read_table", "resolve_place"]
 
 LINE = "#line"  # `from: leads.#line`: the line itself names a lead in an export without ids
 UNREADABLE = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError)
-ISO_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f",)
-ISO_ZONE_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f%z",)
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class RawTable:
 
     Attributes
     ----------
-    columns : dict of str to ndarray of object
+    columns : dict of str to Texts or ndarray of object
         Texts, None where a typed source has no value.
     formats : dict of str to tuple of str
         Date formats of columns that were typed in the source, instead of the declared ones.
@@ -51,7 +51,7 @@ class RawTable:
         Wanted columns that the table does not have (only those that may be absent).
     """
 
-    columns: dict[str, np.ndarray[Any, np.dtype[np.object_]]]
+    columns: dict[str, Any]
     lines: np.ndarray[Any, np.dtype[np.int64]]
     rejects: list[Reject] = field(default_factory=list)
     formats: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -298,32 +298,26 @@ def _read_csv(
     try:
         reader = CsvReader(stream, delimiter=table.delimiter, quote=table.quote, encoding=table.encoding)
         positions, absent = _positions(table, path, reader.header, wanted, optional)
-        columns: list[list[str]] = [[] for _ in positions]
-        lines: list[int] = []
-        rejects: list[Reject] = []
-        for block in reader.blocks(list(positions.values())):
-            lines.extend(block.lines)
-            rejects.extend(block.rejects)
-            for whole, part in zip(columns, block.columns, strict=True):
-                whole.extend(part)
+        raw = join_blocks(positions, list(reader.blocks(list(positions.values()))))
     except ValueError as error:
         if isinstance(error, LeadsError):
             raise
         raise LeadsError(f"{path}: table {table.name!r}: {error}") from error
-    _refuse_unreadable(table, path, len(lines), rejects)
-    notices = []
+    _refuse_unreadable(table, path, len(raw.lines), raw.rejects)
     if reader.blank_lines:
-        notices.append(f"{table.name}: {reader.blank_lines} empty lines at the end were left out.")
-    return RawTable(
-        columns={
-            name: np.array(values, dtype=object) for name, values in zip(positions, columns, strict=True)
-        },
-        lines=np.array(lines, dtype=np.int64),
-        rejects=rejects,
-        notices=notices,
-        absent=absent,
-        nameless=tuple(_nameless(reader.header)),
-    )
+        raw.notices.append(f"{table.name}: {reader.blank_lines} empty lines at the end were left out.")
+    raw.absent, raw.nameless = absent, tuple(_nameless(reader.header))
+    return raw
+
+
+def join_blocks(names: Iterable[str], blocks: Sequence[CsvBlock]) -> RawTable:
+    """Return the blocks of a CSV file as one table."""
+    columns = {
+        name: join_texts([block.columns[place] for block in blocks]) for place, name in enumerate(names)
+    }
+    lines = [np.empty(0, dtype=np.int64), *(np.asarray(block.lines, dtype=np.int64) for block in blocks)]
+    rejects = [reject for block in blocks for reject in block.rejects]
+    return RawTable(columns, np.concatenate(lines), rejects)
 
 
 def _nameless(header: Sequence[str]) -> list[int]:
@@ -390,76 +384,17 @@ def _read_parquet(table: Table, path: Path, wanted: list[str], optional: frozens
 
 def _from_arrow(table: Table, path: Path, data: Any, wanted: list[str], optional: frozenset[str]) -> RawTable:
     positions, absent = _positions(table, path, data.column_names, wanted, optional)
-    columns = {}
-    formats: dict[str, tuple[str, ...]] = {}
-    for name in positions:
-        columns[name], form = read_texts(data.column(name), f"{path}: table {table.name!r}: column {name!r}")
-        if form:
-            formats[name] = form
+    return typed_table(data, list(positions), where=f"{path}: table {table.name!r}: ", absent=absent)
+
+
+def typed_table(
+    data: Any, names: Sequence[str], *, where: str = "", first: int = 1, absent: tuple[str, ...] = ()
+) -> RawTable:
+    """Return typed values (an Arrow batch or table) as the texts that read back to the same values."""
+    columns = {name: Texts(data.column(name), where=f"{where}column {name!r}") for name in names}
     return RawTable(
-        columns=columns,
-        lines=np.arange(1, data.num_rows + 1, dtype=np.int64),
-        formats=formats,
+        columns=dict(columns),
+        lines=np.arange(first, first + data.num_rows, dtype=np.int64),
+        formats={name: texts.formats for name, texts in columns.items() if texts.formats},
         absent=absent,
     )
-
-
-def read_texts(column: Any, where: str) -> tuple[np.ndarray[Any, np.dtype[np.object_]], tuple[str, ...]]:
-    """Write the typed values of a column as texts, or refuse what no text stands for."""
-    import pyarrow as pa
-
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_nested(kind):
-        raise LeadsError(f"{where} holds {kind}, not one value per lead. Write one column per value.")
-    try:
-        return _texts(column)
-    except UnicodeDecodeError:
-        raise LeadsError(
-            f"{where} holds bytes that are not text. Leave it out or write it as text."
-        ) from None
-    except (OverflowError, ValueError, pa.ArrowException):
-        raise LeadsError(f"{where} holds dates outside the years 1 to 9999.") from None
-
-
-def _texts(column: Any) -> tuple[np.ndarray[Any, np.dtype[np.object_]], tuple[str, ...]]:
-    """Write typed values as texts that read back to exactly the same values."""
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    form: tuple[str, ...] = ()
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        zoned = pa.types.is_timestamp(kind) and kind.tz is not None
-        target = pa.timestamp("us", tz="UTC" if zoned else None)
-        values = [_iso(value) for value in column.cast(target, safe=False).to_pylist()]
-        form = ISO_ZONE_FORMATS if zoned else ISO_FORMATS
-    elif pa.types.is_floating(kind):
-        return _float_texts(column), form
-    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        values = [None if value is None else value.decode("utf-8") for value in column.to_pylist()]
-    elif pa.types.is_boolean(kind):
-        values = [None if value is None else ("true" if value else "false") for value in column.to_pylist()]
-    else:
-        values = [None if value is None else str(value) for value in column.to_pylist()]
-    texts = np.empty(len(values), dtype=object)
-    texts[:] = values
-    return texts, form
-
-
-def _iso(value: Any) -> str | None:
-    return None if value is None else value.strftime("%Y-%m-%dT%H:%M:%S.%f%z").zfill(26)
-
-
-def _float_texts(column: Any) -> np.ndarray[Any, np.dtype[np.object_]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    numbers = column.cast(pa.float64())
-    numbers = pc.if_else(pc.is_nan(numbers), None, numbers)
-    known = numbers.drop_null().to_numpy()
-    if (np.isfinite(known) & (np.trunc(known) == known) & (np.abs(known) < 2**53)).all():
-        numbers = numbers.cast(pa.int64())  # so that 50.0 people are 50
-    texts: np.ndarray[Any, np.dtype[np.object_]] = numbers.cast(pa.string()).to_numpy(zero_copy_only=False)
-    return texts

@@ -2,12 +2,14 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadml.leads._cells import type_column
+from leadml.leads._cells import _read_distinct, type_column
 from leadml.leads._contract import Column
+from leadml.leads._texts import Texts
 
 
 def column(kind, role="attribute", **more):
@@ -182,23 +184,114 @@ NUMBER_TEXTS = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False, places=3).map(str),
     st.integers().map(str),
     st.sampled_from(
-        ["", " 5", "-1", "-1.0", "-", "1,000", "0.10", "1.5e3", "٣", "five", "1_0", "-0.0", "\ud800"]
+        ["", " 5", "-1", "-1.0", "-", "1,000", "0.10", "1.5e3", "٣", "five", "1_0", "-0.0", "\ud800", None]
     ),
+    st.sampled_from(["1,5", "5.", ".5", "1-2", "--1", "1.2.3", "9" * 40, "0" * 400 + "1", "1e400", "\x00"]),
+    st.text(alphabet="0123456789.,- ", max_size=6),
     st.text(max_size=4),
 )
+WORDS = st.one_of(
+    st.text(alphabet="aN/+eE01. \u00a0\x1f\t-", max_size=6),
+    st.sampled_from(["1.23E+15", "1.23e+15", "N/A", " N/A ", "Acme Corp", "", None]),
+)
+DATE_TEXTS = st.one_of(
+    st.datetimes().map(lambda day: day.strftime("%Y-%m-%d")),
+    st.datetimes().map(lambda day: day.strftime("%Y-%m-%dT%H:%M:%S.%f")),
+    st.datetimes().map(lambda day: day.strftime("%d/%m/%Y %I:%M %p")),
+    st.from_regex(r"\A[0-3]?[0-9]/[01]?[0-9]/20[0-9]{2}( [012][0-9]:[0-6][0-9])?\Z"),
+    st.from_regex(
+        r"\A(0000|0001|2024|9999)-[01][0-9]-[0-3][0-9]( ?|T)[0-2][0-9]:[0-9]{2}([+-][01][0-9]:?[0-9]{2}|Z)\Z"
+    ),
+    st.from_regex(r"\A20[0-9]{2}-?[0-3][0-9]{2}\Z"),
+    st.sampled_from(
+        ["", None, " 2024-02-29", "29 Feb 2024", "30 feb 2024", "1 May 69", "2024-02-30", "٢٠٢٤-٠١-٠١"]
+    ),
+)
+FORMATS = [
+    ("%Y-%m-%d",),
+    ("%Y%m%d",),
+    ("%d/%m/%Y", "%m/%d/%Y"),
+    ("%d/%m/%Y %H:%M", "%d/%m/%Y", "%d/%m/%Y %I:%M %p"),
+    ("%Y-%m-%dT%H:%M%z", "%Y-%m-%d %H:%M%z"),
+    ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%j", "%Y%j"),
+    ("%d %b %Y", "%d %B %y"),
+    ("20%y-%m-%d",),
+]
+
+
+def assert_read_alike(declared, cells):
+    """Hold what is read at once against each distinct text read by itself."""
+    texts = cells if isinstance(cells, Texts) else Texts(cells)
+    at_once, one_by_one = type_column(declared, texts), _read_distinct(declared, Texts(texts.objects()))
+    pd.testing.assert_series_equal(at_once.series, one_by_one.series, check_exact=True)
+    assert at_once.bad == one_by_one.bad
 
 
 @settings(deadline=None)
 @given(
     st.lists(NUMBER_TEXTS, max_size=30),
-    st.sampled_from([{}, {"missing": ("-1", "0.1", "x")}, {"thousands": ","}]),
+    st.sampled_from(["number", "integer"]),
+    st.sampled_from(
+        [
+            {},
+            {"missing": ("-1", "0.1", "x")},
+            {"thousands": ","},
+            {"decimal": ","},
+            {"decimal": ",", "thousands": "."},
+            {"currency": "EUR", "suffixes": (("k", Decimal(1000)), ("5", Decimal(2)))},
+        ]
+    ),
 )
-def test_numbers_read_at_once_are_those_read_one_by_one(texts, more):
-    declared = column("number", **more)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leadml.leads._cells._MANY", 10**9)
-        one_by_one = type_column(declared, texts)
-        patch.setattr("leadml.leads._cells._MANY", 0)
-        at_once = type_column(declared, texts)
-    pd.testing.assert_series_equal(at_once.series, one_by_one.series)
-    assert at_once.bad == one_by_one.bad
+def test_numbers_read_at_once_are_those_read_one_by_one(texts, kind, more):
+    assert_read_alike(column(kind, **more), texts)
+
+
+@settings(deadline=None)
+@given(st.lists(DATE_TEXTS, max_size=30), st.sampled_from(FORMATS), st.sampled_from([(), ("2024-01-01",)]))
+def test_dates_read_at_once_are_those_read_one_by_one(texts, formats, missing):
+    assert_read_alike(column("date", format=formats, missing=missing), texts)
+
+
+@settings(deadline=None)
+@given(st.lists(WORDS, max_size=20), st.sampled_from(["attribute", "id"]))
+def test_texts_kept_at_once_are_those_read_one_by_one(texts, role):
+    assert_read_alike(column("text", role=role, missing=("N/A",)), texts)
+
+
+FLOATS = st.lists(st.one_of(st.none(), st.floats(), st.integers(-3, 3).map(float)), max_size=20)
+
+
+@settings(deadline=None)
+@given(
+    FLOATS, st.sampled_from(["number", "integer", "category", "text"]), st.sampled_from([(), ("2", "-1.0")])
+)
+def test_typed_numbers_are_what_their_texts_say(values, kind, missing):
+    whole = [None if value is None or not abs(value) < 2**62 else int(value) for value in values]
+    flags = [None if value is None else value > 0 for value in values]
+    for typed in (pa.array(values, pa.float64()), pa.array(whole, pa.int64()), pa.array(flags, pa.bool_())):
+        assert_read_alike(column(kind, missing=missing), Texts(typed))
+    assert_read_alike(column("boolean", true=("true", "1")), Texts(pa.array(flags, pa.bool_())))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(st.none(), st.datetimes()), max_size=10),
+    st.sampled_from([None, "UTC"]),
+    st.sampled_from(["%Y-%m-%d", "%Y-%d-%mT%H:%M:%S.%f"]),
+    st.sampled_from([None, "Europe/Berlin"]),
+)
+def test_typed_dates_are_what_their_texts_say(values, tz, declared, zone):
+    texts = Texts(pa.array(values, pa.timestamp("us")).cast(pa.timestamp("us", tz=tz)))
+    alike = (declared,) if tz is None else ()
+    assert_read_alike(column("date", format=(*texts.formats, *alike), zone=zone), texts)
+
+
+def test_a_column_of_numbers_is_read_without_looking_at_single_texts(monkeypatch):
+    monkeypatch.setattr("leadml.leads._cells._reader", lambda _: pytest.fail("a cell was read by itself"))
+    plain = [("number", ["1", "-2.50", "", None]), ("integer", ["12", "-3"]), ("text", ["00Q5", "", "A b"])]
+    for kind, texts in plain:
+        assert not type_column(column(kind), texts).bad
+    typed = type_column(column("number"), Texts(pa.array([0.1, None, float("nan")])))
+    assert typed.series.isna().tolist() == [False, True, True]
+    dates = column("date", format=("%Y-%m-%d", "%d.%m.%Y %H:%M"))
+    assert type_column(dates, ["2024-02-29", "29.02.2024 12:00"]).series.notna().all()

@@ -3,6 +3,8 @@ import io
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from leadml.leads import _csv
 from leadml.leads._csv import CsvReader, mask
@@ -208,3 +210,32 @@ def test_utf_8_rows_in_a_file_of_a_one_byte_encoding_are_damaged():
     clean, _, none = read("id,name\n1,Größe\n2,é\n".encode("latin-1"), encoding="latin-1")
     assert clean == [("1", "Größe"), ("2", "é")]
     assert not none
+
+
+CSV_LINES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["1,a,2", "id,n,m", '1,"a ""b"" c",2', '"1","","2"', ",,", "", " ", "1,a", '1,"a', '"x,y",,']
+        ),
+        st.text(alphabet='1a,"" \r\ufeffé', max_size=8),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None)
+@given(CSV_LINES, st.sampled_from(["\n", "\r\n"]), st.sampled_from(['"', "", "'"]), st.booleans())
+def test_lines_read_at_once_are_those_read_one_by_one(lines, end, quote, ends):
+    data = (end.join(["id,n,m", *lines]) + (end if ends else "")).encode()
+    at_once = read(data, quote=quote)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CsvReader, "_fast", lambda *_: None)
+        assert at_once == read(data, quote=quote)
+
+
+@pytest.mark.parametrize("row", ["7,b,8", '"7","b","8"', '7,"a, ""b""",8'])
+def test_undamaged_lines_are_read_at_once(row, monkeypatch):
+    monkeypatch.setattr(CsvReader, "_slow", lambda *_: pytest.fail("a line was read by itself"))
+    rows, lines, rejects = read(f"id,n,m\n{row}\n{row}\n".encode())
+    assert [row[0] for row in rows] == ["7", "7"]
+    assert (lines, rejects) == ([2, 3], [])
