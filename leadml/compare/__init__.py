@@ -3,13 +3,8 @@
 from leadml.compare._comparison import DefinitionComparison, compare_definition
 from leadml.compare._objectify import Objectified, objectify
 from leadml.compare._profile import MarginalProfile
-from leadml.compare._rating_sheets import (
-    Ratings,
-    RatingSample,
-    read_ratings,
-    sample_ratings,
-    write_rating_sheets,
-)
+from leadml.compare._rating_answers import Ratings, read_ratings
+from leadml.compare._rating_sheets import RatingSample, sample_ratings, write_rating_sheets
 from leadml.compare._ratings import RatingComparison, Strictness, compare_ratings
 
 __all__ = [

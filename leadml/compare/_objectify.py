@@ -14,7 +14,7 @@ import pandas as pd
 from leadml._plotting import plot_ranges
 from leadml._render import format_count, format_rate, render_card, render_frame
 from leadml._yaml import suggest
-from leadml.compare._rating_sheets import CLASS, Ratings, is_free_text
+from leadml.compare._rating_sheets import CLASS, is_free_text
 from leadml.compare._ratings import find_leads
 from leadml.definitions import Criterion, format_criterion, parse_criterion
 from leadml.errors import LeadsError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from leadml.compare._rating_answers import Ratings
     from leadml.definitions import Attribute
     from leadml.leads import LeadTable
 

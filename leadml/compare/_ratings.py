@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from leadml.compare._rating_sheets import Ratings
+    from leadml.compare._rating_answers import Ratings
     from leadml.definitions import Attribute, Definition
     from leadml.leads import LeadTable
 

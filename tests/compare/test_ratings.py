@@ -240,7 +240,9 @@ def test_what_was_filled_in_is_read_back(tmp_path):
     assert "<table" in ratings._repr_html_()
 
 
-@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-8-sig"), (",", "utf-8")])
+@pytest.mark.parametrize(
+    ("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-8-sig"), (",", "utf-8"), ("\t", "utf-16")]
+)
 def test_sheets_come_back_as_spreadsheets_save_them(tmp_path, delimiter, encoding):
     sample = sample_ratings(DEFINITION, TABLE, n=10)
     paths, key = fill(sample, lambda *_: "cold", folder=tmp_path)
@@ -248,6 +250,24 @@ def test_sheets_come_back_as_spreadsheets_save_them(tmp_path, delimiter, encodin
         rows = [[*row[:-1], "è" if row[-1] == "" else row[-1]] for row in read_csv(path)]
         write_csv(path, [*rows, [], [""] * 4], delimiter=delimiter, encoding=encoding)
     assert (read_ratings(paths, key=key).answers["answer"] == "cold").all()
+
+
+@pytest.mark.parametrize("above", [[["sep=;"]], [["Judged by Anna, 3 March"], []]])
+def test_rows_above_the_titles_and_another_case_of_them_do_no_harm(tmp_path, above):
+    sample = sample_ratings(DEFINITION, TABLE, n=10, criteria="all")
+    paths, key = fill(
+        sample, lambda _, lead, question: "Hot" if question == "class" else "NO", folder=tmp_path
+    )
+    asked = read_ratings(paths, key=key).answers
+    for path in paths:
+        titles, *rows = read_csv(path)
+        write_csv(path, [*above, [f" {title.upper()}" for title in titles], *rows], delimiter=";")
+    pd.testing.assert_frame_equal(read_ratings(paths, key=key).answers, asked)
+    titles, first, *rest = read_csv(paths[0], delimiter=";")[len(above) :]
+    place = next(place for place, title in enumerate(titles) if "CLASS:" in title)
+    write_csv(paths[0], [*above, titles, [*first[:place], "warm", *first[place + 1 :]], *rest])
+    with pytest.raises(LeadsError, match=f"row {len(above) + 2}, column 'class': expected one of hot"):
+        read_ratings(paths, key=key)
 
 
 def test_a_filled_workbook_is_read_beside_the_empty_csv(tmp_path):
