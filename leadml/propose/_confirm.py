@@ -12,6 +12,7 @@ from leadml._render import format_rate
 from leadml.definitions import apply_changes
 from leadml.errors import DefinitionError
 from leadml.metrics import holm
+from leadml.propose._booked import check_booked
 from leadml.propose._counted import EARLY_ACCEPTANCE, EARLY_WIN, ChangeCounts, add_counts, count_change
 from leadml.propose._explain import explain_change
 from leadml.propose._guard import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from leadml.propose._review import Confirmation, Review
 
 __all__ = [
-    "add_moment",
+    "add_late_checks",
     "complete_change",
     "confirm_candidates",
     "count_edits",
@@ -109,7 +110,7 @@ def confirm_candidates(
         weighed = replace(change, p_adjusted=float(p_adjusted))
         refusal = say_refusal(review, confirmed, weighed)
         if not refusal:
-            weighed = add_moment(review, weighed)
+            weighed = add_late_checks(review, confirmed, weighed)
             refusal = say_refusal(review, confirmed, weighed)
         tested.append(replace(weighed, status="not shown" if refusal else "also passed", reason=refusal))
     return tuple(_propose_best(review, confirmed, tested))
@@ -139,16 +140,18 @@ def _adds_nothing(whole: JudgedChange, part: JudgedChange) -> bool:
     return within and (part.value.value or 0.0) >= (whole.value.value or 0.0)
 
 
-def add_moment(review: Review, change: JudgedChange) -> JudgedChange:
-    """Add the guardrail that a change rests on what is known at the handoff, where that is in doubt.
+def add_late_checks(review: Review, confirmed: Confirmation, change: JudgedChange) -> JudgedChange:
+    """Add the guardrails that look at the whole file, where there is a doubt.
 
-    It reads the whole audit, so it is asked last: only of a change that would be proposed.
+    That a change rests on what is known at the handoff, and on won deals that are booked. They read much, so
+    they are asked last: only of a change that would be proposed.
     """
     revised = revise(review.definition, change.changes)
     if revised is None:
         return change
-    moment = check_moment(review, revised)
-    return change if moment is None else replace(change, guardrails=(*change.guardrails, moment))
+    late = (check_moment(review, revised), check_booked(review, confirmed, revised))
+    found = tuple(guardrail for guardrail in late if guardrail is not None)
+    return replace(change, guardrails=(*change.guardrails, *found))
 
 
 def complete_change(review: Review, confirmed: Confirmation, change: JudgedChange) -> JudgedChange:

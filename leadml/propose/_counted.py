@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Bits = NDArray[np.bool_]
     Places = NDArray[np.intp]
 
-__all__ = ["ChangeCounts", "Tally", "add_counts", "count_change", "tally"]
+__all__ = ["ChangeCounts", "Tally", "add_counts", "add_moved", "count_change", "tally"]
 
 EARLY_ACCEPTANCE, EARLY_WIN = "acceptance", "won within three months"
 
@@ -121,10 +121,10 @@ def add_counts(parts: Sequence[ChangeCounts]) -> ChangeCounts:
     first, *others = parts
     for part in others:
         first = ChangeCounts(
-            moved=_add_moved(first.moved, part.moved),
-            other=_add_moved(first.other, part.other),
+            moved=add_moved(first.moved, part.moved),
+            other=add_moved(first.other, part.other),
             recent=tuple(
-                (_add_moved(before, other_before), _add_moved(since, other_since))
+                (add_moved(before, other_before), add_moved(since, other_since))
                 for (before, since), (other_before, other_since) in zip(
                     first.recent, part.recent, strict=True
                 )
@@ -141,7 +141,8 @@ def add_counts(parts: Sequence[ChangeCounts]) -> ChangeCounts:
     return first
 
 
-def _add_moved(one: Moved, other: Moved) -> Moved:
+def add_moved(one: Moved, other: Moved) -> Moved:
+    """Add what a change moves in two parts of the leads."""
     if one.weighted or other.weighted:
         raise ValueError("effective counts of weighted leads do not add up: weigh all leads at once.")
     return Moved(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Places = NDArray[np.intp]
 
-__all__ = ["Explanation", "explain_change"]
+__all__ = ["Bands", "Explanation", "explain_change", "find_bands"]
 
 _HIDDEN_BELOW = 5  # groups smaller than this are never shown
 _MOST_PROFILES = 5
@@ -84,7 +84,7 @@ def explain_change(
     -------
     Explanation
     """
-    bands = _find_bands(review)
+    bands = find_bands(review)
     told = _add_told(confirmed.gather(review, partial(_count_told, bands, revised)))
     steady = _steady(told)
     patterns: Counter[tuple[int, ...]] = Counter()
@@ -135,8 +135,11 @@ class Bands:
         else:
             places = {level: place for place, level in enumerate(self.levels)}
             coded = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
-            # A level that no lead of the window has is never asked for.
-            table = np.array([*(places.get(str(level), 0) for level in coded.cat.categories), 0], np.int64)
+            # A level that no lead of the window has counts as missing.
+            last = len(self.words) - 1
+            table = np.array(
+                [*(places.get(str(level), last) for level in coded.cat.categories), last], np.int64
+            )
             codes = table[coded.cat.codes.to_numpy()]
         return np.where(column.isna().to_numpy(), len(self.words) - 1, codes)
 
@@ -167,7 +170,7 @@ class _Told:
         return self.n_gained + self.n_lost
 
 
-def _find_bands(review: Review) -> dict[str, Bands]:
+def find_bands(review: Review) -> dict[str, Bands]:
     """Cut each attribute of the definition into a few bands, by the leads of the confirmation window."""
     wanted = tuple(
         attribute

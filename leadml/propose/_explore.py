@@ -171,5 +171,6 @@ def _reason(
     if weeks is not None:
         text += f" ({share:.0%} of the band, about {weeks} week{'s' if weeks != 1 else ''})"
     if cost is not None:
-        text += f", for at most {cost:,.0f} {unit}"
+        text += f". Working them costs {cost:,.0f} {unit}, which comes back from a rate of"
+        return f"{text} {format_rate(break_even)} on."
     return f"{text}; they pay from a rate of {format_rate(break_even)}."

@@ -36,6 +36,7 @@ UNKNOWN, NO, YES = 0, 1, 2
 _DAYS_A_MONTH = 365.25 / 12
 _EARLY_DAYS = 91
 _MAX_PROBABILITIES = 5
+_MOST_UNKNOWN = 0.05  # of the ids of an exploration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,14 +182,15 @@ def read_early_wins(table: LeadTable, targets: pd.DataFrame, rows: Bits) -> NDAr
     return labels
 
 
-def match_explored(explored: pd.DataFrame, table: LeadTable) -> tuple[NDArray[np.float64], Bits]:
-    """Find the leads of an exploration: probability of being picked (NaN for others), and who was picked.
+def match_explored(explored: pd.DataFrame, table: LeadTable) -> tuple[NDArray[np.float64], Bits, int]:
+    """Find the leads of an exploration: chance to be picked (NaN for others), who was, how many lack.
 
     Raises
     ------
     LeadsError
-        If a column is missing, a probability is impossible, an id occurs twice or there are more than five
-        different probabilities.
+        If a column is missing, a probability is impossible, an id occurs twice, there are more than five
+        different probabilities, or more than 5 % of the ids are not among the leads: who of a random sample
+        is left out is no chance any more.
     """
     ids = table.role("id")
     missing = [name for name in ("lead_id", "probability", "picked") if name not in explored.columns]
@@ -212,13 +214,19 @@ def match_explored(explored: pd.DataFrame, table: LeadTable) -> tuple[NDArray[np
     picked = explored["picked"].astype("string").str.lower().isin(["1", "1.0", "true", "yes"]).to_numpy(bool)
     place = pd.Series(np.arange(len(keys)), index=keys).reindex(ids.astype("string")).to_numpy(np.float64)
     found = ~np.isnan(place)
-    if len(keys) and not found.any():
-        raise LeadsError("explored leads: none of the ids is among the leads. Name the file of this export.")
+    n_unknown = len(keys) - len(np.unique(place[found]))
+    if n_unknown > _MOST_UNKNOWN * len(keys):
+        many = "none" if n_unknown == len(keys) else f"{n_unknown:,} of {len(keys):,}"
+        raise LeadsError(
+            f"explored leads: {many} of the ids {'is' if many == 'none' else 'are not'} among the leads, at "
+            f"most {_MOST_UNKNOWN:.0%} may be missing. Name the file of this export, and an export that "
+            "reaches back to when they were picked."
+        )
     probability = np.full(len(ids), np.nan)
     was_picked = np.zeros(len(ids), bool)
     probability[found] = chance[place[found].astype(int)]
     was_picked[found] = picked[place[found].astype(int)]
-    return probability, was_picked
+    return probability, was_picked, n_unknown
 
 
 def compare_handoff(review: Review, revised: Definition) -> tuple[Places, Places]:

@@ -213,7 +213,9 @@ def open_review(
     strata = _strata(definition, table, stakes)
     trusted = _gained_trusted(targets, windows, board.handed_over, notices)
     if explored is not None and stakes is not None:
-        probability, picked = match_explored(explored, table)
+        probability, picked, n_unknown = match_explored(explored, table)
+        if n_unknown:
+            notices.append(f"{n_unknown:,} of the {len(explored):,} explored leads are not among the leads.")
         band = ~np.isnan(probability) & ~board.handed_over
         evidence &= ~band | picked
         later_evidence &= ~band | picked

@@ -177,6 +177,8 @@ class ExplorationProgress:
     ----------
     n_picked, n_known, n_won : int
         Leads picked, with a label, and won (accepted).
+    n_unknown : int
+        Leads of the file, picked or not, that are not among the leads.
     rate, ci_low, ci_high : float or None
         Win rate of the picked leads with its exact 90 % interval (for one planned look, not for stopping).
     evidence_above, evidence_below : float
@@ -188,6 +190,7 @@ class ExplorationProgress:
     n_picked: int
     n_known: int
     n_won: int
+    n_unknown: int
     rate: float | None
     ci_low: float | None
     ci_high: float | None
@@ -208,6 +211,7 @@ class ExplorationProgress:
         return (
             f"{self.verdict}: {self.n_won} of {self.n_known} ({self.n_picked} picked), "
             f"break-even {format_rate(self.break_even)}"
+            + (f"; {self.n_unknown:,} ids of the file are not among the leads" if self.n_unknown else "")
         )
 
     def _repr_html_(self) -> str:
@@ -247,7 +251,7 @@ def follow_exploration(
     ----------
     METHODS.md, section 1.9; Waudby-Smith and Ramdas (2023).
     """
-    probability, picked = match_explored(explored, table)
+    probability, picked, n_unknown = match_explored(explored, table)
     labels = read_labels(table, targets, target=target, rows=picked, handed_over=np.ones(len(picked), bool))
     known = np.flatnonzero(labels > 0)
     ids = table.role("id")
@@ -267,6 +271,7 @@ def follow_exploration(
         n_picked=int(picked.sum()),
         n_known=n,
         n_won=k,
+        n_unknown=n_unknown,
         rate=k / n if n else None,
         ci_low=None if low is None else float(low),
         ci_high=None if high is None else float(high),

@@ -12,7 +12,7 @@ import numpy as np
 from leadml._render import render_card
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
-from leadml.propose._confirm import add_moment, complete_change, judge_change, say_refusal
+from leadml.propose._confirm import add_late_checks, complete_change, judge_change, say_refusal
 from leadml.propose._counted import count_change
 from leadml.propose._leads import compare_handoff
 from leadml.propose._points import say_points
@@ -285,7 +285,7 @@ def judge_what_if(
     moved = counts.moved
     refusal = say_refusal(review, confirmed, judged)
     if not refusal:
-        judged = add_moment(review, judged)
+        judged = add_late_checks(review, confirmed, judged)
         refusal = say_refusal(review, confirmed, judged)
     answer: Literal["supported", "not supported", "cannot be said"] = (
         "not supported" if refusal else "supported"

@@ -14,6 +14,7 @@ from leadml.propose import (
     Range,
     audit_adopted,
     censoring_weights,
+    count_in_duckdb,
     follow_exploration,
     parse_what_if,
     read_exploration,
@@ -276,5 +277,62 @@ def test_a_damaged_exploration_file_is_refused_with_its_lines_and_without_ids(tm
 
 def test_an_exploration_of_other_leads_is_refused(worlds):
     world, sample = explored_world(worlds, 0.2, n=600)
-    with pytest.raises(LeadsError, match="none of the ids"):
+    with pytest.raises(LeadsError, match="none of the ids is among the leads"):
         world.propose(explored=sample.assign(lead_id=[f"Z{n}" for n in range(len(sample))]))
+
+
+def test_explored_leads_that_are_missing_are_counted_and_too_many_refused(worlds):
+    world, sample = explored_world(worlds, 0.2, n=3000)
+    ids = sample.lead_id.to_list()
+    few = sample.assign(lead_id=["Z1", "Z2", *ids[2:]])
+    notice = f"2 of the {len(ids):,} explored leads are not among the leads."
+    assert notice in world.propose(explored=few).notices
+    seen = follow_exploration(few, world.table, world.targets, target="won", break_even=0.1)
+    assert seen.n_unknown == seen.to_dict()["n_unknown"] == 2
+    assert "2 ids of the file are not among the leads" in repr(seen)
+    many = sample.assign(lead_id=[f"Z{n}" if n % 10 == 0 else lead for n, lead in enumerate(ids)])
+    missing = -(-len(ids) // 10)
+    with pytest.raises(LeadsError, match=rf"{missing} of {len(ids)} of the ids are not .* at most 5%"):
+        world.propose(explored=many)
+    with pytest.raises(LeadsError, match="at most 5%"):
+        follow_exploration(many, world.table, world.targets, target="won", break_even=0.1)
+
+
+def test_an_exploration_counted_in_duckdb_is_the_same_proposal(worlds):
+    world, sample = explored_world(worlds, 0.25)
+    there = world.propose(explored=sample, count=count_in_duckdb)
+    assert there.proposals
+    assert there.to_dict() == world.propose(explored=sample).to_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rate", "stop", "proposed"), [(0.25, "it pays", True), (0.01, "it does not pay", False)]
+)
+def test_an_exploration_goes_from_the_plan_to_the_answer(worlds, tmp_path, rate, stop, proposed):
+    """The plan of one review, its file, the look at what came back and the next review, with a known truth."""
+    rng = np.random.default_rng(11)
+    frame = worlds.draw_attributes(6000, rng)
+    hot = ((frame.employees >= 50) & (frame.months <= 12)).to_numpy()
+    truth = np.where(frame.employees >= 50, 0.25, rate)
+    first = worlds.make_world(frame, truth, rng, worked=hot)
+    plans = {plan.criterion: plan for plan in first.propose().explore}
+    plan = plans["hot.employees"]
+    assert plan.cost == pytest.approx(plan.n * 1000)
+    assert "comes back from a rate of 10" in plan.reason
+    assert plan.weeks == pytest.approx(plan.n / (plan.share * plan.leads_per_month / 4.348), abs=1)
+    change = parse_what_if(first.definition, f"hot.employees={plan.to.split()[-1]}")
+    write_exploration(
+        sample_exploration(first.definition, first.table, changes=[change], share=0.3, salt="q3"),
+        tmp_path / "ids.csv",
+    )
+    sample = read_exploration(tmp_path / "ids.csv")
+    picked = frame.lead_id.isin(sample.lead_id[sample.picked]).to_numpy()
+    later = worlds.make_world(frame, truth, np.random.default_rng(12), worked=hot | picked)
+    seen = follow_exploration(sample, later.table, later.targets, target="won", break_even=plan.break_even)
+    assert seen.verdict == f"stop: {stop}"
+    assert seen.n_known > plan.n
+    answer = later.propose(explored=sample)
+    assert bool(answer.proposals) == proposed
+    if proposed:
+        assert answer.proposals[0].criterion == "hot.employees"

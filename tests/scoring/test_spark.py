@@ -12,7 +12,7 @@ import pytest
 from leadml.__main__ import main
 from leadml.errors import BundleError, DefinitionError, LeadsError, QuarantineError
 from leadml.leads import compute_targets, read_leads, split_periods
-from leadml.propose import Goal, count_locally, propose_changes
+from leadml.propose import Goal, count_locally, parse_what_if, propose_changes, sample_exploration
 from leadml.scoring import count_on_spark, score_leads
 
 pytestmark = [
@@ -140,10 +140,18 @@ def test_spark_sql_gives_the_probabilities_of_the_file_path(session, world, tmp_
         assert (scores - expected[name]).abs().max() <= 1e-9
 
 
-@pytest.mark.parametrize("max_changes", [1, 2])
-def test_spark_counts_give_the_same_proposals_byte_for_byte(session, world, max_changes):
+def sample_of_a_looser_definition(world, table):
+    change = parse_what_if(world.definition, "hot.employees=1")
+    sample = sample_exploration(world.definition, table, changes=[change], share=0.5, salt="1")
+    assert 0 < sample.picked.sum() < len(sample)
+    return sample
+
+
+@pytest.mark.parametrize(("max_changes", "explores"), [(1, False), (2, True)])
+def test_spark_counts_give_the_same_proposals_byte_for_byte(session, world, max_changes, explores):
     table = read_leads(world.contract)
     targets = compute_targets(table)
+    explored = sample_of_a_looser_definition(world, table) if explores else None
     answers = []
     for counter in (count_locally, count_on_spark):
         records = []
@@ -155,6 +163,7 @@ def test_spark_counts_give_the_same_proposals_byte_for_byte(session, world, max_
             split=split_periods(table, targets, target="won"),
             max_changes=max_changes,
             register=records.append,
+            explored=explored,
             count=counter,
         )
         answers.append(json.dumps([found.to_dict(), records[0].to_dict()]))
