@@ -50,6 +50,8 @@ def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditRepor
     """
     targets = compute_targets(table, as_of=as_of)
     findings = [_nameless(name, place) for name, place in table.manifest.nameless]
+    if table.role("verdict") is None and table.role("outcome") is None:
+        findings.append(_unlabelled())
     findings += audit_time(table, targets)
     proxies = {finding.column for finding in findings if finding.code == "date_proxy" and finding.column}
     findings += audit_leaks(table, targets, explained=proxies)
@@ -82,6 +84,17 @@ def find_leaks(table: LeadTable, targets: pd.DataFrame) -> tuple[AuditFinding, .
         Sorted as in an `AuditReport`.
     """
     return sort_findings(list(audit_leaks(table, targets)))
+
+
+def _unlabelled() -> AuditFinding:
+    return AuditFinding(
+        code="no_labels",
+        severity="warning",
+        column=None,
+        message="no column has role `verdict` or `outcome`: what needs to know what became of the leads"
+        " (leaks, missing values that tell it, batches, young leads, reps) was not looked for.",
+        evidence={},
+    )
 
 
 def _nameless(table: str, place: int) -> AuditFinding:

@@ -18,34 +18,44 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_repeats"]
 
-_LEAST_LEADS, _LEAST_ATTRIBUTES = 20, 3
+_LEAST_LEADS, _LEAST_COLUMNS = 20, 3
 _LEAST_REPEATS, _LEAST_SHARE = 5, 0.002
+_MOST_DISTINCT = 0.9  # beyond it a column numbers the leads: a copy has another number
 _LEAST_RATIO, _P_VALUE = 2.0, 0.001
 
 
 def audit_repeats(table: LeadTable) -> Iterator[AuditFinding]:
     """Yield a warning if leads repeat others where nobody looks alike.
 
-    Two leads that agree in every attribute are one lead twice, or two that look alike. Look-alikes come where
-    leads are dense, so that others differ in one attribute only; a copy may lie anywhere. Repeats without any
+    Two leads that agree in every column are one lead twice, or two that look alike. Look-alikes come where
+    leads are dense, so that others differ in one column only; a copy may lie anywhere. Repeats without any
     such neighbour are therefore counted and held against what chance makes there. How many partners a lead
     without neighbours should have follows from the number of leads with exactly one (Robbins 1956), times
-    the number of twins per neighbour where leads are densest. Nothing is assumed about how attributes depend
-    on each other.
+    the number of twins per neighbour where leads are densest. Nothing is assumed about how columns depend on
+    each other.
     """
     attributes = [column.name for column in table.contract.columns if column.role == "attribute"]
-    codes = _distinct_codes(table.frame[attributes])
+    owners = [column.name for column in table.contract.columns if column.role in {"account", "rep"}]
+    for names in (attributes, [*attributes, *owners]):
+        finding = _find_repeats(table, names)
+        if finding is not None:
+            yield finding
+            return
+
+
+def _find_repeats(table: LeadTable, names: list[str]) -> AuditFinding | None:
+    codes = _distinct_codes(table.frame[names])
     n = len(table.frame)
-    if len(attributes) < _LEAST_ATTRIBUTES or n < _LEAST_LEADS or not codes:
-        return
-    parts = _hashed(codes)
+    if len(codes) < _LEAST_COLUMNS or n < _LEAST_LEADS:
+        return None
+    parts = _hashed(list(codes.values()))
     whole = np.bitwise_xor.reduce(parts)
     group, size = _groups(whole)
     twins = size[group] - 1
     repeated = int((size - 1).sum())
     least = max(_LEAST_REPEATS, _LEAST_SHARE * n)
     if repeated < least:
-        return
+        return None
     near = np.zeros(n, dtype=np.int64)
     for part in parts:
         place, held = _groups(whole ^ part)
@@ -56,19 +66,21 @@ def audit_repeats(table: LeadTable) -> Iterator[AuditFinding]:
     from scipy.stats import poisson
 
     if n_alone < max(least, _LEAST_RATIO * expected) or float(poisson.sf(n_alone - 1, expected)) >= _P_VALUE:
-        return
+        return None
+    chance = f"about {expected:,.0f}" if expected >= 1 else "less than one"
     labels = [table.role(role) for role in ("verdict", "outcome")]
     answers = pd.DataFrame(
         {"key": group} | {str(at): each for at, each in enumerate(labels) if each is not None}
     )
-    yield AuditFinding(
+    return AuditFinding(
         code="duplicate_leads",
         severity="warning",
         column=None,
-        message=f"{repeated:,} leads repeat another one in all {len(attributes)} attributes, {n_alone:,} of"
-        " them where no lead differs in one attribute only; chance would make about"
-        f" {expected:.2g} such. On both sides of a split they make a model look better.",
+        message=f"{repeated:,} leads repeat another one in all {len(codes)} columns that tell leads apart,"
+        f" {n_alone:,} of them where no lead differs in one column only; chance would make {chance} such."
+        " On both sides of a split they make a model look better.",
         evidence={
+            "columns": list(codes),
             "n": repeated,
             "n_same_label": int(answers.duplicated().sum()),
             "share": round(repeated / n, 4),
@@ -78,14 +90,14 @@ def audit_repeats(table: LeadTable) -> Iterator[AuditFinding]:
     )
 
 
-def _distinct_codes(frame: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """Return each attribute as codes; a constant or a copy of another one is left out."""
-    kept: dict[bytes, NDArray[np.int64]] = {}
+def _distinct_codes(frame: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
+    """Return each column as codes, without constants, copies of another one, and numbers of records."""
+    kept: dict[bytes, tuple[str, NDArray[np.int64]]] = {}
     for name in frame.columns:
         codes, distinct = pd.factorize(frame[name], use_na_sentinel=False)
-        if len(distinct) > 1:
-            kept.setdefault(codes.tobytes(), codes.astype(np.int64))
-    return list(kept.values())
+        if 1 < len(distinct) <= _MOST_DISTINCT * len(frame):
+            kept.setdefault(codes.tobytes(), (name, codes.astype(np.int64)))
+    return dict(kept.values())
 
 
 def _hashed(codes: list[NDArray[np.int64]]) -> list[NDArray[np.uint64]]:

@@ -280,13 +280,15 @@ def _date_proxies(table: LeadTable, start: pd.Series[Any]) -> Iterator[AuditFind
         monotone = _monotone(values, order, moment)
         if not (same >= 0.9 and chance <= 0.5) and monotone < 0.98:
             continue
+        told = f"neighbours in time share its value {share(same)} of the time, by chance {share(chance)}"
+        if monotone >= 0.98:
+            told = f"it goes with time: rank correlation {monotone:.2f}"
         yield AuditFinding(
             code="date_proxy",
             severity="warning",
             column=column.name,
-            message="follows the calendar (neighbours in time share its value"
-            f" {share(same)} of the time, by chance {share(chance)}): it stands for the date, and what it"
-            " seems to explain is a change over time.",
+            message=f"follows the calendar ({told}): it stands for the date, and what it seems to explain is"
+            " a change over time.",
             evidence={
                 "same_as_neighbour": round(same, 4),
                 "by_chance": round(chance, 4),
@@ -369,7 +371,11 @@ def _schema_changes(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFi
 def _special_values(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
     """Yield numbers whose lowest value behaves unlike its neighbours: it is a kind, not an amount."""
     for column in table.contract.columns:
-        if column.role != "attribute" or column.type not in {"number", "integer"}:
+        if (
+            column.role != "attribute"
+            or column.type not in {"number", "integer"}
+            or column.known_at == "after"
+        ):
             continue
         numbers = table.frame[column.name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
         for target in ("won", "accepted"):

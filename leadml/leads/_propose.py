@@ -93,6 +93,8 @@ def propose_contract(path: Path | str, *, name: str | None = None) -> ContractPr
     confirm = [(guess.source, text) for guess in guesses for text in guess.confirm]
     if not any(guess.role == "created" for guess in guesses):
         confirm.append(("", "no column says when each lead came in (`role: created`)."))
+    if not any(guess.role in {"verdict", "outcome"} for guess in guesses):
+        confirm.append(("", "no column is taken as what became of the leads (`role: verdict`, `outcome`)."))
     if len(unique) < len(header):
         confirm.append(("", "some columns have the same name or none; they cannot be used."))
     if raw.rejects:

@@ -24,7 +24,9 @@ _CAPTURES = (
     re.compile("date|contact"),
 )
 _VERDICT = re.compile(r"(^|_)(accepted|(un|dis)?qualified|converted|rejected)$")
+_NUMBER = re.compile(r"(^|_)(id|no|nr|num|number|key|code)$")
 _REASON = re.compile(r"(^|_)(reason|reasons)(_|$)")
+_NEARLY = 0.95
 
 
 def choose_roles(guesses: list[Guess], filled: dict[str, list[Any]], n: int, taken: set[str]) -> None:
@@ -126,6 +128,10 @@ def _hint(guess: Guess, values: list[Any], n: int) -> None:
         )
     elif guess.type == "integer" and n_words == n > MAX_WORDS:
         guess.confirm.append("differs in every row: the number of a record is no attribute.")
+    elif _NUMBER.search(name) and n_words > max(MAX_WORDS, _NEARLY * n):
+        guess.confirm.append(
+            f"is repeated in {n - n_words:,} rows only: if it numbers records, `role: id` puts these aside."
+        )
     elif _REASON.search(name):
         guess.confirm.append("may be Sales' reason (`role: reason`).")
     elif _VERDICT.search(name) and n_words <= MAX_WORDS:

@@ -377,6 +377,10 @@ def test_repeated_leads_are_told_only_beyond_chance(audited):
     report = audited(columns, kinds=dict.fromkeys(columns, "integer"))
     found = next(each for each in report.findings if each.code == "duplicate_leads").evidence
     assert (found["n"], found["n_alone"], found["expected_alone"]) == (100, 100, 0)
+    numbered = columns | {"number": np.arange(600) + 1000}
+    report = audited(numbered, kinds=dict.fromkeys(numbered, "integer"))
+    found = next(each for each in report.findings if each.code == "duplicate_leads").evidence
+    assert (found["n"], found["columns"]) == (100, list(columns))  # a copy has a number of its own
     few = {"a": rng.integers(0, 3, 600), "b": rng.integers(0, 3, 600), "c": rng.integers(0, 3, 600)}
     assert "duplicate_leads" not in codes(audited(few, kinds=dict.fromkeys(few, "integer")))
 
@@ -532,6 +536,18 @@ def test_declared_knowledge_is_noted_not_accused(audited):
     kinds = {"stage": "category, known_at: after"}
     report = audited({"stage": stage}, kinds=kinds, won=won)
     assert codes(report, "stage") == {"known_after"}
+
+
+def test_leads_without_labels_are_told(tmp_path):
+    (tmp_path / "leads.csv").write_text("id,x\n" + "".join(f"{n},{n % 3}\n" for n in range(90)))
+    text = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  id: {from: leads.id, role: id}
+  x: {from: leads.x, role: attribute, type: integer, known_at: capture}
+"""
+    assert codes(audit_leads(read_leads(parse_contract(text, folder=tmp_path)))) == {"no_labels"}
 
 
 def test_an_empty_table_has_no_findings(audited):

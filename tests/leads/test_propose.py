@@ -373,3 +373,11 @@ def test_words_among_words_are_no_marker(tmp_path):
     assert [
         text for column, text in propose_contract(tmp_path / "export.csv").findings if column == "plan"
     ] == []
+
+
+def test_what_is_missing_for_the_loop_and_repeated_numbers_are_told(tmp_path):
+    rows = "".join(f"{n if n != 77 else 76},{'yes' if n % 3 else 'no'}\n" for n in range(200))
+    (tmp_path / "a.csv").write_text(f"Record Number,y\n{rows}")
+    told = propose_contract(tmp_path / "a.csv").findings
+    assert ("", "no column is taken as what became of the leads (`role: verdict`, `outcome`).") in told
+    assert any(column == "Record Number" and "repeated in 1 rows only" in words for column, words in told)
