@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
-from itertools import combinations
-from math import floor, inf, log10, nan
-from typing import TYPE_CHECKING, Any, Literal, cast
+from math import nan
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,14 +12,15 @@ import pandas as pd
 from leadml._plotting import plot_ranges
 from leadml._render import format_count, format_rate, render_card, render_frame
 from leadml._yaml import suggest
+from leadml.compare._objectify_criteria import FEWEST, Candidate, build_candidates
+from leadml.compare._objectify_search import Rule, choose, evaluate, search_all
 from leadml.compare._rating_sheets import CLASS, is_free_text
 from leadml.compare._ratings import find_leads
-from leadml.definitions import Criterion, format_criterion, parse_criterion
 from leadml.errors import LeadsError
 from leadml.metrics import Agreement, cohen_kappa, rule_agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -38,26 +37,7 @@ __all__ = ["Objectified", "objectify"]
 Kind = Literal["all_of", "at_least"]
 Answer = Literal["said", "said in part", "cannot be said"]
 
-FEWEST = 10
-"""Leads on either side of the word, in either part, below which nothing is tried."""
 MAX_SEARCHED = 20_000
-_MAX_CUTS = 40
-_MAX_LISTED = 4
-"""Levels that one criterion may list: a longer list is not said but enumerated."""
-_BEAM = 150
-_WEIGHTS = (1.0, 0.75, 0.5, 0.25, 0.0)
-"""How much more a yes weighs in the search where it is rare: from balanced to raw agreement."""
-_NATURAL = {
-    "months": "1 2 3 6 9 12 18 24 36 48 60",
-    "weeks": "1 2 3 4 6 8 12 16 26 52",
-    "days": "1 2 3 5 7 10 14 21 30 45 60 90 120 180 270 365 730",
-    "hours": "1 2 4 6 8 12 24 36 48 72 96 168",
-    "seconds": "5 10 15 30 60 90 120 180 240 300 600 900 1200 1800 3600",
-    "minutes": "1 2 3 5 10 15 20 30 45 60 90 120 240",
-}
-"""Round numbers of time."""
-_MANTISSAS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0)
-_ROUNDEST = {1.0: 0, 5.0: 1, 2.0: 1}
 _TRIED_COLUMNS = (
     *("n_criteria", "kind", "k", "criteria", "chosen", "balanced_found", "balanced", "balanced_low"),
     *("balanced_high", "kappa", "kappa_low", "kappa_high"),
@@ -279,13 +259,13 @@ def objectify(
     searched = found
     if len(found) > MAX_SEARCHED:
         searched = np.sort(np.random.default_rng(random_state).choice(found, MAX_SEARCHED, replace=False))
-    tests = _build_tests(usable, frame, searched, answers)
+    tests = build_candidates(usable, frame, searched, answers)
     if not tests:
         return result.refuse("no attribute has two values on enough leads.")
-    best = _search_all(tests, answers[searched], searched, max_criteria)
-    chosen = _choose(best, tests, answers[searched], searched)
+    best = search_all(tests, answers[searched], searched, max_criteria)
+    chosen = choose(best, tests, answers[searched], searched)
     rules = [chosen if len(rule.members) == len(chosen.members) else rule for rule in best]
-    masks = {rule: _evaluate(rule, tests) for rule in rules}
+    masks = {rule: evaluate(rule, tests) for rule in rules}
     return result.judge(chosen, rules, masks, tests, answers, found, judged)
 
 
@@ -398,312 +378,6 @@ def _split(
     return np.flatnonzero(~inside), np.flatnonzero(inside)
 
 
-def _gains(answers: Floats, *, rare: float) -> Floats:
-    """Return what it is worth to call each lead by the word.
-
-    With `rare` 1 each yes weighs as much more than a no as there are fewer of them (balanced agreement), with
-    0 as much (raw agreement).
-    """
-    yes, no = (answers == 1).sum(axis=1), (answers == 0).sum(axis=1)
-    gains: Floats = yes / yes.sum() ** rare - no / no.sum() ** rare
-    gains /= max(yes.sum(), no.sum()) ** (1 - rare)
-    return gains
-
-
-# ---- what can be said ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Test:
-    """One criterion that may be used, with the leads that meet it."""
-
-    attribute: str
-    text: str
-    mask: Mask
-    cost: int  # the lower, the rounder
-
-
-def _build_tests(
-    usable: Iterable[Attribute], frame: pd.DataFrame, searched: NDArray[np.int64], answers: Floats
-) -> list[_Test]:
-    """Return every criterion that says yes for some of the searched leads and no for others."""
-    tests: list[_Test] = []
-    seen: set[bytes] = set()
-    for attribute in usable:
-        series = frame[attribute.name]
-        missing = series.isna().to_numpy(dtype=bool)
-        made = list(_make(attribute, series, searched, answers))
-        made.sort(key=lambda one: one[2])
-        for criterion, mask, cost in made:
-            versions = [(criterion, mask & ~missing, cost)]
-            if missing[searched].sum() >= FEWEST:
-                versions.append((_or_missing(criterion), mask | missing, cost + 1))
-            for one, meets, price in versions:
-                part = meets[searched]
-                mark = np.packbits(part).tobytes()
-                if FEWEST <= part.sum() <= len(part) - FEWEST and mark not in seen:
-                    seen.add(mark)
-                    text = format_criterion(one)
-                    parse_criterion(text, attributes={attribute.name: attribute})
-                    tests.append(_Test(attribute.name, text, meets, price))
-        n_missing = int(missing[searched].sum())
-        if FEWEST <= n_missing <= len(searched) - FEWEST:
-            tests.append(_Test(attribute.name, f"{attribute.name} is known", ~missing, 3))
-            tests.append(_Test(attribute.name, f"{attribute.name} is missing", missing, 3))
-    return tests
-
-
-def _criterion(attribute: Attribute, operator: str, *values: Decimal | str) -> Criterion:
-    return Criterion(
-        address=attribute.name,
-        attribute=attribute.name,
-        operator=cast("Any", operator),
-        values=values,
-        text="",
-    )
-
-
-def _or_missing(criterion: Criterion) -> Criterion:
-    return Criterion(
-        address=criterion.address,
-        attribute=criterion.attribute,
-        operator=criterion.operator,
-        values=criterion.values,
-        or_missing=True,
-        text="",
-    )
-
-
-def _make(
-    attribute: Attribute, series: pd.Series[Any], searched: NDArray[np.int64], answers: Floats
-) -> Iterator[tuple[Criterion, Mask, int]]:
-    if attribute.is_numeric:
-        yield from _make_thresholds(attribute, series, searched)
-    elif attribute.type == "boolean":
-        yes = series.astype("boolean").fillna(value=False).to_numpy(dtype=bool)
-        yield _criterion(attribute, "is true"), yes, 0
-        yield _criterion(attribute, "is false"), ~yes, 0
-    elif attribute.type == "ordinal":
-        place = {level: number for number, level in enumerate(attribute.levels)}
-        ranks = series.astype(object).map(place).to_numpy(dtype=float, na_value=nan)
-        for number, level in enumerate(attribute.levels):
-            yield _criterion(attribute, ">=", level), ranks >= number, 0
-            yield _criterion(attribute, "<=", level), ranks <= number, 0
-            yield _criterion(attribute, "=", level), ranks == number, 1
-    else:
-        yield from _make_level_sets(attribute, series, searched, answers)
-
-
-def _make_thresholds(
-    attribute: Attribute, series: pd.Series[Any], searched: NDArray[np.int64]
-) -> Iterator[tuple[Criterion, Mask, int]]:
-    numbers = series.to_numpy(dtype=float, na_value=nan)
-    cuts = _cuts(attribute, numbers[searched])
-    for cut, cost in cuts:
-        yield _criterion(attribute, ">=", cut), numbers >= float(cut), cost
-        yield _criterion(attribute, "<=", cut), numbers <= float(cut), cost
-    for (low, first), (high, second) in combinations(cuts, 2):
-        inside = (numbers >= float(low)) & (numbers <= float(high))
-        yield _criterion(attribute, "between", low, high), inside, first + second + 2
-
-
-def _cuts(attribute: Attribute, numbers: Floats) -> list[tuple[Decimal, int]]:
-    """Return the round numbers at which a threshold may stand, each with how odd it is."""
-    known = numbers[np.isfinite(numbers)]
-    if not len(known):
-        return []
-    if attribute.steps:
-        return [(step, 0) for step in attribute.steps]
-    low, high = np.quantile(known, [0.02, 0.98])
-    natural = _NATURAL.get((attribute.unit or "").strip().lower())
-    cuts: dict[Decimal, int] = {}
-    if natural is not None:
-        cuts = {Decimal(text): 0 for text in natural.split()}
-    else:
-        for sign in (-1, 1):
-            top = max(sign * high, sign * low)
-            if top > 0:
-                least = max(min(abs(low), abs(high)) if low * high > 0 else top / 1000, top / 1e6)
-                for power in range(floor(log10(least)), floor(log10(top)) + 1):
-                    cuts |= {
-                        (sign * Decimal(str(mantissa)).scaleb(power)).normalize(): _ROUNDEST.get(mantissa, 2)
-                        for mantissa in _MANTISSAS
-                    }
-        if low <= 0 <= high:
-            cuts[Decimal(0)] = 0
-    if attribute.type == "integer":
-        cuts = {cut: cost for cut, cost in cuts.items() if cut == cut.to_integral_value()}
-    inside = sorted((cut + 0, cost) for cut, cost in cuts.items() if low <= float(cut) <= high)
-    while len(inside) > _MAX_CUTS:
-        odd = max(cost for _, cost in inside)
-        fewer = [pair for pair in inside if pair[1] < odd] or inside[::2]
-        inside = fewer
-    return inside
-
-
-def _make_level_sets(
-    attribute: Attribute, series: pd.Series[Any], searched: NDArray[np.int64], answers: Floats
-) -> Iterator[tuple[Criterion, Mask, int]]:
-    """Return single levels, and the sets of those levels that people call by the word most often."""
-    texts = np.array([None if pd.isna(value) else str(value) for value in series], dtype=object)
-    part = pd.DataFrame({"level": texts[searched], "yes": np.nanmean(answers[searched], axis=1)}).dropna()
-    rates = part.groupby("level")["yes"].agg(["size", "mean"])
-    rates = rates[rates["size"] >= FEWEST / 2].sort_values("mean", ascending=False, kind="stable")
-    levels = [str(level) for level in rates.index]
-    for level in levels:
-        yield _criterion(attribute, "=", level), np.asarray(texts == level, dtype=np.bool_), 0
-        yield _criterion(attribute, "!=", level), np.asarray(texts != level, dtype=np.bool_), 1
-    for size in range(2, min(len(levels) - 1, _MAX_LISTED) + 1):
-        inside = np.isin(texts.astype(str), levels[:size])
-        yield _criterion(attribute, "in", *sorted(levels[:size])), inside, size
-        last = np.isin(texts.astype(str), levels[-size:])
-        yield _criterion(attribute, "not in", *sorted(levels[-size:])), ~last, size + 1
-
-
-# ---- the search ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Rule:
-    """At least k of some tests, by their numbers."""
-
-    members: tuple[int, ...]
-    k: int
-
-
-def _evaluate(rule: _Rule, tests: list[_Test]) -> Mask:
-    met = np.sum([tests[member].mask for member in rule.members], axis=0)
-    return np.asarray(met >= rule.k, dtype=np.bool_)
-
-
-def _search_all(
-    tests: list[_Test], answers: Floats, searched: NDArray[np.int64], max_criteria: int
-) -> list[_Rule]:
-    """Return the rule of each size with the highest kappa among those that are best for some weight of a yes.
-
-    Kappa is no sum over leads, so it cannot be searched itself; what maximises it maximises such a sum.
-    """
-    found = [
-        rule
-        for rare in _WEIGHTS
-        for rule in _search(tests, _gains(answers, rare=rare), searched, max_criteria)
-    ]
-    best: dict[int, tuple[float, _Rule]] = {}
-    for rule in found:
-        value = _kappas(_evaluate(rule, tests)[searched], answers)[0]
-        size = len(rule.members)
-        if size not in best or value > best[size][0]:
-            best[size] = (value, rule)
-    return [best[size][1] for size in sorted(best)]
-
-
-def _search(tests: list[_Test], gains: Floats, searched: NDArray[np.int64], max_criteria: int) -> list[_Rule]:
-    """Return the best rule of each size: of all tests, all pairs, and every third beside the best pairs."""
-    masks = np.array([test.mask[searched] for test in tests], dtype=np.float64)
-    names = np.array([test.attribute for test in tests])
-    costs = np.array([test.cost for test in tests], dtype=np.float64) * 1e-9
-    weighted = masks * gains
-    single = weighted.sum(axis=1)
-    best = [_Rule((int(np.argmax(single - costs)),), 1)]
-    other = names[:, np.newaxis] != names[np.newaxis, :]
-    if max_criteria == 1 or not other.any():
-        return best
-    both = weighted @ masks.T
-    either = single[:, np.newaxis] + single[np.newaxis, :] - both
-    price = costs[:, np.newaxis] + costs[np.newaxis, :]
-    values = {2: np.where(other, both - price, -inf), 1: np.where(other, either - price, -inf)}
-    k, (i, j) = max(
-        ((k, np.unravel_index(np.argmax(value), value.shape)) for k, value in values.items()),
-        key=lambda found: values[found[0]][found[1]],
-    )
-    best.append(_Rule((min(int(i), int(j)), max(int(i), int(j))), k))
-    if max_criteria == 3 and len(set(names)) > 2:
-        pairs = _best_pairs(values)
-        best.append(_best_triple(pairs, masks, weighted, names, costs, single, both))
-    return best
-
-
-def _best_pairs(values: Mapping[int, Floats]) -> NDArray[np.int64]:
-    """Return the pairs that lead in one of the two ways of taking them together."""
-    found: set[tuple[int, int]] = set()
-    for value in values.values():
-        upper = np.triu(np.where(np.isfinite(value), value, -np.finfo(float).max), 1)
-        upper[np.tril_indices(len(upper))] = -np.finfo(float).max
-        order = np.argsort(-upper, axis=None, kind="stable")[:_BEAM]
-        found |= {
-            (int(i), int(j)) for i, j in zip(*np.unravel_index(order, upper.shape), strict=True) if i < j
-        }
-    return np.array(sorted(found), dtype=np.int64)
-
-
-def _best_triple(
-    pairs: NDArray[np.int64],
-    masks: Floats,
-    weighted: Floats,
-    names: NDArray[Any],
-    costs: Floats,
-    single: Floats,
-    both: Floats,
-) -> _Rule:
-    left, right = pairs[:, 0], pairs[:, 1]
-    three = (weighted[left] * masks[right]) @ masks.T
-    two = both[left, right][:, np.newaxis] + both[left] + both[right]
-    one = (single[left] + single[right])[:, np.newaxis] + single[np.newaxis, :]
-    price = (costs[left] + costs[right])[:, np.newaxis] + costs[np.newaxis, :]
-    new = (names[left] != names[right])[:, np.newaxis] & (names[left][:, np.newaxis] != names[np.newaxis, :])
-    new &= names[right][:, np.newaxis] != names[np.newaxis, :]
-    values = {3: three, 2: two - 2 * three, 1: one - two + three}
-    found: list[tuple[float, int, int, int]] = []
-    for k, value in values.items():
-        worth = np.where(new, value - price, -inf)
-        place, third = np.unravel_index(np.argmax(worth), worth.shape)
-        found.append((float(worth[place, third]), k, int(place), int(third)))
-    _, k, row, member = max(found)
-    return _Rule(tuple(sorted((int(left[row]), int(right[row]), member))), k)
-
-
-def _choose(best: list[_Rule], tests: list[_Test], answers: Floats, searched: NDArray[np.int64]) -> _Rule:
-    """Take the fewest criteria, then the roundest values, within one standard error of the highest kappa."""
-    kappas = {rule: _kappas(_evaluate(rule, tests)[searched], answers) for rule in best}
-    top = max(kappas.values(), key=lambda kappa: kappa[0])
-    chosen = next(rule for rule in best if _is_as_good(top, kappas[rule]))
-    for position, member in enumerate(chosen.members):
-        now = tests[member]
-        rounder = sorted(
-            (test.cost, number)
-            for number, test in enumerate(tests)
-            if test.attribute == now.attribute and test.cost < now.cost
-        )
-        for _, number in rounder:
-            members = (*chosen.members[:position], number, *chosen.members[position + 1 :])
-            instead = _Rule(members, chosen.k)
-            if _is_as_good(top, _kappas(_evaluate(instead, tests)[searched], answers)):
-                chosen = instead
-                break
-    return chosen
-
-
-def _kappas(says: Mask, answers: Floats) -> tuple[float, Floats]:
-    """Return kappa of a rule with all judgements, and without each lead in turn."""
-    yes, no = (answers == 1).sum(axis=1), (answers == 0).sum(axis=1)
-    cells = np.stack([yes * says, no * says, yes * ~says, no * ~says]).astype(np.float64)
-    whole = cells.sum(axis=1)
-
-    def kappa(caught: Any, extra: Any, missed: Any, left: Any) -> Any:
-        chance = (caught + extra) * (extra + left) + (missed + left) * (caught + missed)
-        total = caught + extra + missed + left
-        return 1 - (extra + missed) * total / np.maximum(chance, 1e-12)
-
-    return float(kappa(*whole)), np.asarray(kappa(*(whole[:, np.newaxis] - cells)), dtype=np.float64)
-
-
-def _is_as_good(top: tuple[float, Floats], other: tuple[float, Floats]) -> bool:
-    """Whether the difference of two kappas on the same leads is within its (jackknife) standard error."""
-    lost = top[1] - other[1]
-    error = np.sqrt((len(lost) - 1) / len(lost) * ((lost - lost.mean()) ** 2).sum())
-    return bool(top[0] - other[0] <= error)
-
-
 # ---- the answer ----------------------------------------------------------------------------------
 
 
@@ -729,10 +403,10 @@ class _Result:
 
     def judge(
         self,
-        chosen: _Rule,
-        rules: list[_Rule],
-        masks: Mapping[_Rule, Mask],
-        tests: list[_Test],
+        chosen: Rule,
+        rules: list[Rule],
+        masks: Mapping[Rule, Mask],
+        tests: list[Candidate],
         answers: Floats,
         found: NDArray[np.int64],
         judged: NDArray[np.int64],
@@ -785,7 +459,7 @@ class _Result:
         self,
         answer: Answer,
         reason: str,
-        rule: _Rule | None,
+        rule: Rule | None,
         texts: list[str],
         figures: list[Agreement],
         tried: pd.DataFrame,
@@ -808,5 +482,5 @@ class _Result:
         )
 
 
-def _kind(rule: _Rule) -> Kind:
+def _kind(rule: Rule) -> Kind:
     return "all_of" if rule.k == len(rule.members) else "at_least"

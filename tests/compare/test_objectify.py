@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadml.compare import Ratings, objectify
-from leadml.compare._objectify import _build_tests, _cuts, _evaluate, _gains, _search, _split
+from leadml.compare._objectify import _split
+from leadml.compare._objectify_criteria import _cuts, build_candidates
+from leadml.compare._objectify_search import _gains, _search, evaluate
 from leadml.definitions import Attribute, criterion_mask, load_definition, parse_criterion, parse_definition
 from leadml.errors import LeadsError
 from leadml.leads import DEMO_DEFINITION, generate_leads
@@ -365,7 +367,7 @@ def test_every_test_means_what_the_definition_language_says():
     rng = np.random.default_rng(0)
     frame = F.head(400).copy()
     answers = (rng.random(400) < 0.4).astype(float)[:, np.newaxis]
-    tests = _build_tests(list(ATTRIBUTES.values()), frame, np.arange(400), answers)
+    tests = build_candidates(list(ATTRIBUTES.values()), frame, np.arange(400), answers)
     assert len(tests) > 60
     for test in tests:
         criterion = parse_criterion(test.text, attributes=ATTRIBUTES)
@@ -379,10 +381,10 @@ def test_the_search_finds_the_best_pair_and_a_triple_as_good(seed):
     frame = F.sample(150, random_state=seed).reset_index(drop=True)
     answers = (rng.random((150, 2)) < 0.4).astype(float)
     names = ["employees", "budget_status", "asked_for_demo"]
-    tests = _build_tests([ATTRIBUTES[name] for name in names], frame, np.arange(150), answers)
+    tests = build_candidates([ATTRIBUTES[name] for name in names], frame, np.arange(150), answers)
     gains = _gains(answers, rare=1)
     best = _search(tests, gains, np.arange(150), 3)
-    worth = [gains[_evaluate(rule, tests)].sum() for rule in best]
+    worth = [gains[evaluate(rule, tests)].sum() for rule in best]
     numbers = range(len(tests))
     assert worth[0] == pytest.approx(max(gains[test.mask].sum() for test in tests), abs=1e-6)
     pairs = max(
@@ -398,4 +400,4 @@ def test_the_search_finds_the_best_pair_and_a_triple_as_good(seed):
         return
     assert len({tests[member].attribute for member in best[2].members}) == 3
     count = np.sum([tests[member].mask for member in best[2].members], axis=0)
-    assert np.array_equal(_evaluate(best[2], tests), count >= best[2].k)
+    assert np.array_equal(evaluate(best[2], tests), count >= best[2].k)
