@@ -35,6 +35,7 @@ __all__ = [
 
 BLOCK = 32_768
 """Leads evaluated at a time: what is in between fits the processor's cache."""
+_TERNARY_DIGITS = 20  # so many, and as many more on top of numbers of rows, fit 64 bits
 
 
 def evaluate_criteria(
@@ -338,15 +339,16 @@ def _double(value: Value) -> float:
 
 
 def _patterns(states: NDArray[np.int8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return a row of each pattern, and the pattern of each row.
-
-    Rows are numbered column by column, never more numbers than rows, which is much faster than sorting rows.
-    """
+    """Return a row of each pattern, and the pattern of each row."""
     codes = np.zeros(len(states), dtype=np.int64)
-    for column in states.T:
-        codes = np.unique(codes * 3 + column, return_inverse=True)[1].ravel()
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    return first, inverse.ravel()
+    for number, column in enumerate(states.T, 1):
+        codes = 3 * codes + column
+        if number % _TERNARY_DIGITS == 0:
+            codes = pd.factorize(codes)[0]
+    inverse, uniques = pd.factorize(codes)
+    first = np.empty(len(uniques), dtype=np.intp)
+    first[inverse[::-1]] = np.arange(len(states))[::-1]
+    return first, inverse
 
 
 # -- rules to words ----------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ from leadml.leads._sources import (
     resolve_place,
     typed_table,
 )
+from leadml.leads._texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -71,6 +72,7 @@ __all__ = ["LeadBatch", "LeadStream", "open_leads"]
 BATCH_ROWS = 50_000
 PARTITIONS = 64
 SPOOL_BYTES = 1 << 18
+_LIST_BYTES = 3  # per row: then Parquet holds a text as a number in a list
 SCORED_ROLES = frozenset({"id", "attribute", "created", "handed_over"})
 
 
@@ -493,7 +495,7 @@ class _FileSource:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.path, read_dictionary=_short_lists(self.path)) as file:
                 positions, absent = _positions(
                     self.table, self.path, file.schema_arrow.names, wanted, optional
                 )
@@ -513,6 +515,26 @@ class _FileSource:
             raise LeadsError(
                 f"{self.path}: table {self.table.name!r}: not a readable Parquet file."
             ) from error
+
+
+def _short_lists(path: Path) -> list[str]:
+    """Return the columns of texts of which the file holds a list and a short number per row."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        metadata, schema = file.metadata, file.schema
+        sizes = dict.fromkeys((schema.column(place).path for place in range(metadata.num_columns)), 0)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            for place in range(group.num_columns):
+                sizes[group.column(place).path_in_schema] += group.column(place).total_uncompressed_size
+        return [
+            schema.column(place).path
+            for place in range(metadata.num_columns)
+            if schema.column(place).physical_type == "BYTE_ARRAY"
+            and str(schema.column(place).logical_type) == "String"
+            and sizes[schema.column(place).path] <= _LIST_BYTES * metadata.num_rows
+        ]
 
 
 def _row_groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
@@ -561,5 +583,5 @@ def _repeated_ids(source: _Source, name: str) -> tuple[NDArray[np.uint64], int]:
 
 
 def _hash_texts(texts: Any) -> NDArray[np.uint64]:
-    known = np.array(["" if text is None else text.strip() for text in texts], dtype=object)
+    known = (texts if isinstance(texts, Texts) else Texts(texts)).stripped()
     return np.asarray(pd.util.hash_array(known, categorize=False), dtype=np.uint64)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from leadml.leads._dates import has_zone, parse_date, to_utc
 from leadml.leads._shapes import parse_dates
-from leadml.leads._texts import Texts, string_bytes
+from leadml.leads._texts import Texts, find_loose_ends, string_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +120,9 @@ def _read_distinct(column: Column, cells: Texts) -> TypedColumn:
     counts = (
         np.bincount(codes[codes >= 0], minlength=len(uniques)) if unlisted_codes else np.zeros(0, dtype=int)
     )
-    unlisted = {word: int(counts[position]) for position, word in unlisted_codes.items()}
+    unlisted: dict[str, int] = {}
+    for position, word in unlisted_codes.items():
+        unlisted[word] = unlisted.get(word, 0) + int(counts[position])
     return TypedColumn(_series(column, codes, parsed), bad, unlisted)
 
 
@@ -132,13 +134,13 @@ def _read_at_once(column: Column, cells: Texts) -> tuple[pd.Series[Any], NDArray
 
     A plain cell is one of which no rule can make anything else: what the distinct texts would give.
     """
-    if cells.arrow is None or column.role in {"verdict", "outcome"}:
+    if column.role in {"verdict", "outcome"} or column.type in _DISTINCT_KINDS or cells.arrow is None:
         return None
     if column.type in {"number", "integer"} and column.role not in {"id", "account"}:
         return _numbers_at_once(column, cells)
     if column.type == "date":
         return _dates_at_once(column, cells)
-    if column.type in _DISTINCT_KINDS or not cells.is_text:
+    if column.type in {"number", "integer"} or not cells.is_text:
         return None
     return _texts_at_once(column, cells)
 
@@ -238,12 +240,9 @@ def _texts_at_once(column: Column, cells: Texts) -> tuple[pd.Series[Any], NDArra
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    offsets, data = string_bytes(cells.arrow)
-    odd = np.zeros(len(cells), dtype=bool)
-    filled = np.flatnonzero(np.diff(offsets))
-    for places in (offsets[:-1][filled], offsets[1:][filled] - 1):
-        odd[filled] |= _EDGE_BYTES[data[places]]
+    odd = find_loose_ends(cells.arrow)
     if column.role in {"id", "account"}:
+        offsets, data = string_bytes(cells.arrow)
         plus = np.flatnonzero(data == ord("+"))
         odd[np.searchsorted(offsets, plus, side="right") - 1] = True
     odd &= cells.arrow.is_valid().to_numpy(zero_copy_only=False)
@@ -398,14 +397,13 @@ def _bytes_of(plain: bytes) -> NDArray[np.bool_]:
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+")  # what a spreadsheet makes of a long number
 _PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,20})?$"
 _PLAIN_INTEGER = r"^-?[0-9]{1,14}$"
-_DISTINCT_KINDS = frozenset({"number", "integer", "sequence", "boolean", "category", "ordinal"})
+_DISTINCT_KINDS = frozenset({"sequence", "boolean", "category", "ordinal"})
 _DIGITS = 15  # so many are exact in any notation
 _LARGE = 1e299
 _NO_TIME = np.iinfo(np.int64).min
 _PLAIN = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,20}")
 _INTEGER_BYTES, _DIGIT_BYTES = _bytes_of(b"0123456789-"), _bytes_of(b"0123456789")
 _NUMBER_BYTES = {mark: _bytes_of(b"0123456789-" + mark.encode()) for mark in ".,"}
-_EDGE_BYTES = ~_bytes_of(bytes(range(0x21, 0x80)))
 _PATTERNS: dict[tuple[str, str], re.Pattern[str]] = {}
 
 

@@ -512,6 +512,10 @@ def _assemble(
     fit: JoinFit,
 ) -> pd.DataFrame:
     data: dict[str, Any] = {}
+    whole = {
+        name: name in reads and np.array_equal(place, np.arange(len(reads[name].raw.lines)))
+        for name, place in places.items()
+    }
     for column in contract.columns:
         read = reads.get(column.table)
         place = places[column.table]
@@ -523,8 +527,9 @@ def _assemble(
         if read is None:
             data[column.name] = empty_series(column, n)
             continue
-        values = read.typed[column.name].array.take(place, allow_fill=True)
-        series = pd.Series(values)
+        series = read.typed[column.name]
+        if not whole[column.table]:
+            series = pd.Series(series.array.take(place, allow_fill=True))
         if column.role in {"verdict", "outcome"}:
             series = series.fillna("pending" if column.role == "verdict" else "open")
         data[column.name] = series

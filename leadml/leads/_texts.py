@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ISO_FORMATS", "ISO_ZONE_FORMATS", "Texts", "join_texts", "string_bytes"]
+__all__ = ["ISO_FORMATS", "ISO_ZONE_FORMATS", "Texts", "find_loose_ends", "join_texts", "string_bytes"]
 
 ISO_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f",)
 ISO_ZONE_FORMATS = ("%Y-%m-%dT%H:%M:%S.%f%z",)
+_SPACE, _LAST_ASCII = 0x20, 0x7F
 
 
 class Texts:
@@ -35,8 +36,6 @@ class Texts:
 
     Attributes
     ----------
-    arrow : Array or None
-        The values as they came; texts are of the type ``large_string``. None for what Arrow cannot hold.
     formats : tuple of str
         The date format of the texts if the values are typed dates.
 
@@ -46,14 +45,14 @@ class Texts:
         If no text stands for the values.
     """
 
-    __slots__ = ("_objects", "arrow", "formats")
+    __slots__ = ("_arrow", "_objects", "formats")
 
     def __init__(self, values: Any, *, where: str = "the column") -> None:
         import pyarrow as pa
 
         self._objects: NDArray[np.object_] | None = None
         self.formats: tuple[str, ...] = ()
-        self.arrow: Any = None
+        self._arrow: Any = None
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
             values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
@@ -62,7 +61,7 @@ class Texts:
             return
         objects = np.asarray(values, dtype=object)
         try:
-            self.arrow = pa.array(objects, pa.large_string(), from_pandas=True)
+            self._arrow = pa.array(objects, pa.large_string(), from_pandas=True)
         except (pa.ArrowException, ValueError, TypeError):  # not all are texts that UTF-8 can hold
             self._objects = objects
 
@@ -76,10 +75,16 @@ class Texts:
             if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
                 zoned = pa.types.is_timestamp(kind) and kind.tz is not None
                 self.formats = ISO_ZONE_FORMATS if zoned else ISO_FORMATS
-                self.arrow = values.cast(pa.timestamp("us", tz="UTC" if zoned else None), safe=False)
-                _check_years(self.arrow)
+                self._arrow = values.cast(pa.timestamp("us", tz="UTC" if zoned else None), safe=False)
+                _check_years(self._arrow)
+            elif (
+                pa.types.is_dictionary(values.type)
+                and _plain_type(kind) == pa.large_string()
+                and not values.dictionary.null_count
+            ):
+                self._arrow = values
             elif (plain := _plain_type(kind)) is not None:
-                self.arrow = values.cast(plain)
+                self._arrow = values.cast(plain)
             else:
                 self._objects = _as_objects([_text(value) for value in values.to_pylist()])
         except UnicodeDecodeError:
@@ -90,11 +95,21 @@ class Texts:
             raise LeadsError(f"{where} holds dates outside the years 1 to 9999.") from None
 
     @property
+    def arrow(self) -> Any:
+        """The values as they came; texts are of the type ``large_string``. None if Arrow cannot hold them."""
+        import pyarrow as pa
+
+        if self._arrow is not None and pa.types.is_dictionary(self._arrow.type):
+            self._arrow = self._arrow.cast(pa.large_string())
+        return self._arrow
+
+    @property
     def is_text(self) -> bool:
         """Whether `arrow` holds texts."""
         import pyarrow as pa
 
-        return self.arrow is not None and pa.types.is_large_string(self.arrow.type)
+        kind = None if self._arrow is None else self._arrow.type
+        return kind is not None and (pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
     def objects(self) -> NDArray[np.object_]:
         """Return all cells as an array of str and None."""
@@ -112,19 +127,27 @@ class Texts:
         """Give the position of each cell among the distinct texts, and those; missing is -1."""
         import pyarrow as pa
 
-        if self.arrow is not None and (self.is_text or pa.types.is_boolean(self.arrow.type)):
-            encoded = self.arrow.cast(pa.large_string()).dictionary_encode()
+        if self.is_text or (self._arrow is not None and pa.types.is_boolean(self._arrow.type)):
+            encoded = self._arrow
+            if not pa.types.is_dictionary(encoded.type):
+                encoded = encoded.cast(pa.large_string()).dictionary_encode()
             codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
-            return codes, encoded.dictionary.to_numpy(zero_copy_only=False)
+            return _without_unused(codes, encoded.dictionary.to_numpy(zero_copy_only=False))
         codes, uniques = pd.factorize(self.objects(), use_na_sentinel=True)
         return codes, uniques
+
+    def stripped(self) -> NDArray[np.object_]:
+        """Return all cells without the spaces around them; a missing one is empty."""
+        if self.is_text and not find_loose_ends(self.arrow).any():
+            return self.arrow.fill_null("").to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+        return _as_objects(["" if text is None else text.strip() for text in self])
 
     def copy(self) -> NDArray[np.object_]:
         """Return all cells as an array that may be changed."""
         return self.objects().copy()
 
     def __len__(self) -> int:
-        return len(self.arrow) if self.arrow is not None else len(self.objects())
+        return len(self._arrow) if self._arrow is not None else len(self.objects())
 
     def __getitem__(self, key: Any) -> Any:
         if self._objects is None and self.is_text and isinstance(key, int | np.integer):
@@ -137,6 +160,16 @@ class Texts:
     def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
         found = self.objects() if dtype is None else self.objects().astype(dtype)
         return found.copy() if copy else found
+
+
+def _without_unused(
+    codes: NDArray[np.int64], uniques: NDArray[np.object_]
+) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Leave out texts of a dictionary that no cell has."""
+    used = np.bincount(codes[codes >= 0], minlength=len(uniques)) > 0
+    if used.all():
+        return codes, uniques
+    return np.append(np.cumsum(used) - 1, -1)[codes], uniques[used]
 
 
 def join_texts(parts: Sequence[Texts | Sequence[str]]) -> Texts:
@@ -159,6 +192,16 @@ def string_bytes(texts: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     offsets = np.frombuffer(places, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
     whole = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
     return offsets - offsets[0], whole[offsets[0] : offsets[-1]]
+
+
+def find_loose_ends(texts: Any) -> NDArray[np.bool_]:
+    """Say which texts of an Arrow array may have spaces at an end: no other is changed by `str.strip`."""
+    offsets, data = string_bytes(texts)
+    loose = np.zeros(len(texts), dtype=bool)
+    filled = np.flatnonzero(np.diff(offsets))
+    for places in (offsets[:-1][filled], offsets[1:][filled] - 1):
+        loose[filled] |= (data[places] <= _SPACE) | (data[places] > _LAST_ASCII)
+    return loose
 
 
 def _plain_type(kind: Any) -> Any:

@@ -9,7 +9,7 @@ from leadml.models._features import Feature, choose_features, compute_features
 from leadml.models._level import LevelShift, compare_levels
 from leadml.models._logistic import SplineLogisticClassifier
 from leadml.models._model import ModelEvaluation, TrainedModel, UntrainedModel, predict_scores
-from leadml.models._profile import ColumnProfile, compare_profile, count_bins, profile_leads
+from leadml.models._profile import ColumnProfile, compare_profile, count_bins, find_levels, profile_leads
 from leadml.models._reps import RepEffects
 from leadml.models._scorecard import make_scorecards
 from leadml.models._segments import CalibrationParts, compare_calibration, find_segments
@@ -39,6 +39,7 @@ __all__ = [
     "compute_features",
     "count_bins",
     "evaluate_predictions",
+    "find_levels",
     "find_segments",
     "fit_calibration",
     "labelled_rows",

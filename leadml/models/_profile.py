@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from leadml.leads import Contract
 
-__all__ = ["ColumnProfile", "compare_profile", "count_bins", "profile_leads"]
+__all__ = ["ColumnProfile", "compare_profile", "count_bins", "find_levels", "profile_leads"]
 
 QUANTILES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 MIN_LEADS = 20
@@ -100,17 +100,34 @@ def count_bins(profile: ColumnProfile, values: pd.Series) -> NDArray[Any]:
     ndarray of int
         One count per bin, as in `ColumnProfile.shares`.
     """
-    n_bins = len(profile.shares)
     if profile.kind == "number":
         known = _numbers(values)
-        bins = np.searchsorted(np.asarray(profile.cuts), known[~np.isnan(known)], side="left")
-    elif profile.kind == "level":
-        codes, texts = factorize_texts(values)
-        place = pd.Index(profile.levels, dtype=object).get_indexer(pd.Index(texts, dtype=object))
-        bins = np.where(place < 0, n_bins - 1, place)[codes[codes >= 0]]
-    else:
-        return np.zeros(0, dtype=np.int64)
-    return np.bincount(bins, minlength=n_bins)
+        above = [int(np.count_nonzero(known > cut)) for cut in profile.cuts]
+        return -np.diff([int(np.count_nonzero(~np.isnan(known))), *above, 0])
+    if profile.kind == "level":
+        bins = find_levels(profile, values)
+        return np.bincount(bins[bins >= 0], minlength=len(profile.shares))
+    return np.zeros(0, dtype=np.int64)
+
+
+def find_levels(profile: ColumnProfile, values: pd.Series) -> NDArray[Any]:
+    """Give the bin of each value of a column with levels.
+
+    Parameters
+    ----------
+    profile : ColumnProfile
+        The attribute at training.
+    values : Series
+        The attribute of other leads.
+
+    Returns
+    -------
+    ndarray of int of shape (n_leads,)
+        Position in `ColumnProfile.levels`, their number for any other level, -1 for a missing value.
+    """
+    codes, texts = factorize_texts(values)
+    place = pd.Index(profile.levels, dtype=object).get_indexer(pd.Index(texts, dtype=object))
+    return np.append(np.where(place < 0, len(profile.levels), place), -1)[codes]
 
 
 def compare_profile(profile: ColumnProfile, counts: NDArray[np.int64]) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadml.errors import LockedError, OutputError
 from leadml.leads import mask_address
-from leadml.scoring._write import DIGITS, PROBABILITIES, csv_lines
+from leadml.scoring._write import DIGITS, PROBABILITIES, csv_text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,8 +62,7 @@ class DatabaseWriter:
 
     def write(self, scores: pd.DataFrame) -> None:
         """Insert scores."""
-        for line in csv_lines(scores, self._columns):
-            self._hash.update(line.encode("utf-8"))
+        self._hash.update(csv_text(scores, self._columns))
         columns = [
             [None if math.isnan(value) else round(value, DIGITS) for value in scores[name].tolist()]
             if name in PROBABILITIES

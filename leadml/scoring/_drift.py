@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from leadml.models import compare_profile, count_bins
+from leadml.models import compare_profile, count_bins, find_levels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class DriftWatch:
         Series of str
             ``check employees: beyond all values at training``, several joined by ``; ``, mostly empty.
         """
-        words = pd.Series("", index=frame.index, dtype=object)
+        words = np.full(len(frame), "", dtype=object)
         for profile in self.profiles:
             if profile.name not in frame.columns:
                 continue
@@ -78,18 +78,17 @@ class DriftWatch:
                 profile.name, _Column(profile, np.zeros(len(profile.shares), dtype=np.int64))
             )
             missing = values.isna().to_numpy(dtype=bool)
-            beyond, said = _beyond(profile, values, missing)
+            beyond, counts, said = _compare(profile, values, missing)
             column.rows += len(values)
             column.missing += int(missing.sum())
             column.outside += int(beyond.sum())
             if profile.shares:
-                column.counts += count_bins(profile, values)
-            _say(
-                words, beyond if said else np.zeros(len(values), dtype=bool), f"check {profile.name}: {said}"
-            )
+                column.counts += counts
+            if said:
+                _say(words, beyond, f"check {profile.name}: {said}")
             if profile.missing <= ALWAYS_FILLED and profile.n >= MIN_LEADS:
                 _say(words, missing, f"check {profile.name}: empty, at training it was filled")
-        return words
+        return pd.Series(words, index=frame.index, dtype=object)
 
     def add(self, other: DriftWatch) -> None:
         """Add what another watch with the same profiles has counted."""
@@ -136,27 +135,32 @@ class DriftWatch:
         return refused, noted
 
 
-def _beyond(
+def _compare(
     profile: ColumnProfile, values: pd.Series[Any], missing: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], str]:
-    nothing = np.zeros(len(values), dtype=bool)
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], str]:
+    """Say which values training did not know, how many are in each bin, and in words what is new."""
     if profile.kind == "number":
+        counts = count_bins(profile, values)
         if not pd.api.types.is_numeric_dtype(values.dtype):
-            return ~missing, "no number, at training it was one"
+            return ~missing, counts, "no number, at training it was one"
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return (numbers < profile.low) | (numbers > profile.high), "beyond all values at training"
-    if profile.kind == "level" and profile.levels:
-        known = values.astype(str).isin(profile.levels).to_numpy(dtype=bool)
-        said = "a level that is rare or was not there at training" if _settled(profile) else ""
-        return ~known & ~missing, said
-    return nothing, ""
+        return (numbers < profile.low) | (numbers > profile.high), counts, "beyond all values at training"
+    if profile.kind == "level":
+        bins = find_levels(profile, values)
+        counts = np.bincount(bins[~missing], minlength=len(profile.shares))
+        if profile.levels:
+            said = "a level that is rare or was not there at training" if _settled(profile) else ""
+            return bins == len(profile.levels), counts, said
+    else:
+        counts = count_bins(profile, values)
+    return np.zeros(len(values), dtype=bool), counts, ""
 
 
 def _settled(profile: ColumnProfile) -> bool:
     return bool(profile.shares) and profile.shares[-1] <= SETTLED_LEVELS
 
 
-def _say(words: pd.Series[str], rows: NDArray[np.bool_], text: str) -> None:
+def _say(words: NDArray[np.object_], rows: NDArray[np.bool_], text: str) -> None:
     if rows.any():
         before = words[rows]
         words[rows] = np.where(before == "", text, before + "; " + text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from leadml.definitions import assign_classes, explain_classes
 from leadml.scoring._drift import DriftWatch
@@ -125,9 +127,12 @@ def score_stream(
         scores = score_frame(
             batch.frame, definition=definition, bundle=bundle, id_column=id_column, as_of=as_of
         )
-        flags = drift.flag(batch.frame)
-        reasons: Any = scores["reasons"]
-        scores["reasons"] = reasons.where(flags == "", reasons + "; " + flags)
+        flags = drift.flag(batch.frame).to_numpy()
+        flagged = np.flatnonzero(flags != "")
+        if len(flagged):
+            reasons = scores["reasons"].to_numpy(dtype=object).copy()
+            reasons[flagged] += "; " + flags[flagged]
+            scores["reasons"] = reasons
         yield ScoredPart(
             scores=scores,
             read=batch.read,

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from leadml.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     import pandas as pd
+    from numpy.typing import NDArray
 
-__all__ = ["DIGITS", "QuarantineWriter", "ScoreWriter", "csv_lines", "open_writer", "safe_cell", "safe_cells"]
+__all__ = ["DIGITS", "QuarantineWriter", "ScoreWriter", "csv_text", "open_writer", "safe_cell", "safe_cells"]
 
 DIGITS = 6
 PROBABILITIES = ("probability_accepted", "probability_won")
 QUARANTINE_COLUMNS = ("table", "line", "column", "rule", "shape")
 ROW_GROUP = 50_000
 SHOWN_REJECTS = 10_000
+_TIE = 1e-4  # far above what a product is off by
+_PLAIN = r'^[0-9A-Za-z][^,"\r\n]*$'
 _SPECIAL = re.compile(r'[,"\r\n]')
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
 _FORMULA = re.compile(r"[\s\x00-\x1f\ufeff\u200b]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212|%]|[\t\r\n]")
@@ -98,18 +103,56 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
-def probability_cells(values: Iterable[float]) -> list[str]:
-    """Return probabilities with a fixed number of digits; a missing one is empty."""
-    return ["" if math.isnan(value) else f"{value:.{DIGITS}f}" for value in values]
-
-
-def csv_lines(scores: pd.DataFrame, columns: Iterable[str]) -> Iterator[str]:
+def csv_text(scores: pd.DataFrame, columns: Iterable[str]) -> bytes:
     """Return scores as the lines of a CSV file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not len(scores):
+        return b""
     cells = [
-        (probability_cells if name in PROBABILITIES else safe_cells)(scores[name].tolist())
+        _probability_cells(scores[name].to_numpy(dtype=np.float64))
+        if name in PROBABILITIES
+        else _text_cells(scores[name])
         for name in columns
     ]
-    return (",".join(row) + "\n" for row in zip(*cells, strict=True))
+    rows = pc.binary_join_element_wise(*cells, pa.scalar(",", pa.large_string()))
+    return ("\n".join(rows.to_pylist()) + "\n").encode()
+
+
+def _text_cells(values: pd.Series[Any]) -> Any:
+    """Return texts as `safe_cells` does: each distinct text that is not plain is looked at once."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pa.array(values, pa.large_string(), from_pandas=True)
+    if isinstance(found, pa.ChunkedArray):  # what pandas put together
+        found = pa.concat_arrays(found.chunks)
+    known = found.fill_null("").dictionary_encode()
+    texts = known.dictionary
+    odd = pc.invert(pc.match_substring_regex(texts, _PLAIN))
+    safe = pa.array(safe_cells(texts.filter(odd).to_pylist()), pa.large_string())
+    return pc.replace_with_mask(texts, odd, safe).take(known.indices)
+
+
+def _probability_cells(values: NDArray[np.float64]) -> Any:
+    """Return probabilities with a fixed number of digits, rounded as Python does; a missing one is empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    scaled = values * 10**DIGITS
+    odd = ~((values >= 0) & (values <= 1) & (np.abs(scaled % 1 - 0.5) > _TIE))  # a tie needs every digit
+    whole = np.rint(np.where(odd, 0, scaled)).astype(np.int64)
+    digits = np.empty((len(values), DIGITS + 2), dtype=np.uint8)
+    for place in range(DIGITS + 1, 1, -1):
+        whole, digits[:, place] = np.divmod(whole, 10)
+    digits[:, 1], digits[:, 0] = ord("."), whole
+    digits[:, 2:] += ord("0")
+    digits[:, 0] += ord("0")
+    ends = np.arange(len(values) + 1, dtype=np.int64) * (DIGITS + 2)
+    cells = pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(digits))
+    exact = ["" if math.isnan(value) else f"{value:.{DIGITS}f}" for value in values[odd].tolist()]
+    return pc.replace_with_mask(cells, pa.array(odd), pa.array(exact, pa.large_string()))
 
 
 class QuarantineWriter:
@@ -168,11 +211,11 @@ class QuarantineWriter:
 class _CsvWriter:
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self._columns = columns
-        self._stream = path.open("w", encoding="utf-8", newline="")
-        self._stream.write(",".join(columns) + "\n")
+        self._stream = path.open("wb")
+        self._stream.write((",".join(columns) + "\n").encode())
 
     def write(self, scores: pd.DataFrame) -> None:
-        self._stream.writelines(csv_lines(scores, self._columns))
+        self._stream.write(csv_text(scores, self._columns))
 
     def __enter__(self) -> Self:
         return self
@@ -195,18 +238,18 @@ class _ParquetWriter:
         )
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._waiting = self._schema.empty_table()
-        self._from_arrays = pa.table
+        self._array, self._from_arrays = pa.array, pa.table
         self._concat = pa.concat_tables
 
     def write(self, scores: pd.DataFrame) -> None:
-        columns = {
-            name: scores[name].round(DIGITS).tolist()
-            if name in PROBABILITIES
-            else scores[name].astype(object).where(scores[name].notna(), None).tolist()
-            for name in self._schema.names
-        }
-        for name in PROBABILITIES:
-            columns[name] = [None if math.isnan(value) else value for value in columns[name]]
+        columns = [
+            self._array(
+                scores[field.name].round(DIGITS) if field.name in PROBABILITIES else scores[field.name],
+                field.type,
+                from_pandas=True,
+            )
+            for field in self._schema
+        ]
         table = self._from_arrays(columns, schema=self._schema)
         self._waiting = self._concat([self._waiting, table])
         while len(self._waiting) >= ROW_GROUP:

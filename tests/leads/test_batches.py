@@ -3,10 +3,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from leadml.errors import InputMissingError, LeadsError, QuarantineError
-from leadml.leads import load_contract, open_leads, parse_contract, read_leads, write_synthetic_leads
+from leadml.leads import (
+    _batches,
+    load_contract,
+    open_leads,
+    parse_contract,
+    read_leads,
+    write_synthetic_leads,
+)
 from leadml.leads._addresses import mask_address, split_address
 
 CONTRACT = """\
@@ -242,3 +251,22 @@ def test_values_of_a_database_are_read_as_what_they_are(small):
 
     assert _arrow([1, None]).to_pylist() == [1, None]
     assert _arrow([Path("a"), None, np.int64(1)]).to_pylist() == ["a", None, "1"]
+
+
+def test_texts_that_parquet_holds_in_a_list_are_read_as_any_others(small, tmp_path, monkeypatch):
+    rows = pa.table({"lead_id": [f"L{row}" for row in range(3_000)], "source": ["web", "show", None] * 1_000})
+    pq.write_table(rows, tmp_path / "leads.parquet", row_group_size=1_000)
+    assert _batches._short_lists(tmp_path / "leads.parquet") == ["source"]
+    contract = parse_contract(
+        "name: x\ntables: {leads: {path: leads.parquet, format: parquet}}\ncolumns:\n"
+        "  lead_id: {from: leads.lead_id, role: id}\n"
+        "  source: {from: leads.source, role: attribute, type: category}\n",
+        folder=tmp_path,
+    )
+    found = []
+    for lists in (_batches._short_lists, lambda _: []):
+        monkeypatch.setattr(_batches, "_short_lists", lists)
+        with open_leads(contract, batch_rows=700) as stream:
+            found.append(pd.concat([batch.frame.astype(object) for batch in stream], ignore_index=True))
+    pd.testing.assert_frame_equal(found[0], found[1])
+    assert found[0]["source"].notna().sum() == 2_000

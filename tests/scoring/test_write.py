@@ -1,6 +1,7 @@
 import csv
 import io
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from leadml.errors import OutputError
 from leadml.scoring import SCORE_COLUMNS
-from leadml.scoring._write import open_writer, safe_cell
+from leadml.scoring._write import csv_text, open_writer, safe_cell, safe_cells
 
 
 def scores(**changes):
@@ -106,3 +107,29 @@ def test_every_cell_survives_the_csv_and_none_begins_like_a_formula(tmp_path_fac
 def test_another_ending_is_refused(tmp_path):
     with pytest.raises(OutputError, match=r"expected a score file ending in .csv or .parquet"):
         write(tmp_path / "a.xlsx", scores())
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(0, 1),
+            st.integers(0, 10**6).map(lambda k: (k + 0.5) / 10**6),
+            st.sampled_from([float("nan"), 0.0, 1.0, 1e-300, 0.9999995, 0.99999949999, 1.5, -0.25, 1e300]),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_probabilities_have_the_digits_that_python_gives_them(values):
+    frame = pd.DataFrame({"probability_won": np.array(values, dtype=np.float64)})
+    expected = "".join("\n" if value != value else f"{value:.6f}\n" for value in values)
+    assert csv_text(frame, ["probability_won"]).decode() == expected
+
+
+@given(
+    st.lists(st.one_of(st.text(max_size=6), st.text('a=+,"\n\r\t 1', max_size=5)), min_size=1, max_size=20)
+)
+def test_texts_become_the_cells_that_each_would_be_by_itself(texts):
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    lines = csv_text(pd.DataFrame({"reasons": pd.Series(texts, dtype=object)}), ["reasons"]).decode()
+    assert lines == "".join(f"{safe_cells([text])[0]}\n" for text in texts)
