@@ -1,6 +1,7 @@
 """Few, small, objective changes of a written definition: found, registered, confirmed or refused."""
 
 from leadml.propose._audit import AdoptionAudit, audit_adopted, split_error_rate
+from leadml.propose._capacity import ShadowPrice, find_shadow_price
 from leadml.propose._censor import censoring_weights
 from leadml.propose._count import CountRequest, EvidenceCounter, count_in_duckdb, count_locally
 from leadml.propose._document import format_proposals, proposal_schema
@@ -38,6 +39,7 @@ __all__ = [
     "ProposalSet",
     "Range",
     "Registration",
+    "ShadowPrice",
     "Stakes",
     "TradeOff",
     "WhatIf",
@@ -47,6 +49,7 @@ __all__ = [
     "compute_trade_off",
     "count_in_duckdb",
     "count_locally",
+    "find_shadow_price",
     "find_widest_definition",
     "follow_exploration",
     "format_proposals",

@@ -45,6 +45,7 @@ def format_proposals(result: ProposalSet) -> str:
         "- nothing"
     ]
     lines += ["", f"{format_count(result.n_searched)} changes were looked at on the older quarters."]
+    lines += [] if result.shadow_price is None else ["", result.shadow_price.words]
     lines += ["", *(f"> {notice}" for notice in result.notices)] if result.notices else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -137,6 +138,7 @@ def proposal_schema() -> dict[str, Any]:
                 "goal": {"type": "object"},
                 "stakes": {"type": ["object", "null"]},
                 "windows": {"type": "object"},
+                "shadow_price": {"type": ["object", "null"]},
                 "notices": {"type": "array", "items": text},
             }
         ),

@@ -10,6 +10,7 @@ import numpy as np
 
 from leadml._render import format_count
 from leadml.errors import ExperimentError
+from leadml.propose._capacity import fits_capacity, price_capacity
 from leadml.propose._confirm import confirm_candidates, count_edits, find_promising
 from leadml.propose._count import CountRequest, count_locally
 from leadml.propose._evidence import SearchResult, extend_edits, make_cells, search_edits
@@ -184,6 +185,7 @@ def propose_changes(
         tested=tested,
         n_searched=len(found.edits),
         registration=registration,
+        shadow_price=price_capacity(review, found, ranking),
         notices=(*review.notices, *_closing_notices(review, confirmed, proposals, unplanned)),
     )
 
@@ -256,7 +258,7 @@ def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates:
         return ()
 
     def writable(edit: Edit) -> bool:
-        return review.board.leaves_enough(edit)
+        return review.board.leaves_enough(edit) and _keeps_capacity(review, edit)
 
     return pick_candidates(
         review.board,
@@ -267,6 +269,14 @@ def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates:
         writable=writable,
         spread_on_leads=lambda best, other: _spread(review, review.stakes or _NO_STAKES, best, other),
     )
+
+
+def _keeps_capacity(review: Review, edit: Edit) -> bool:
+    """Whether a signed capacity also holds in the confirmation window; no label says so."""
+    if review.goal.capacity is None:
+        return True
+    gained, lost = review.board.moved(edit, review.windows.confirm)
+    return fits_capacity(review, len(gained), len(lost))
 
 
 def _spread(review: Review, stakes: Stakes, best: Edit, other: Edit) -> float:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from leadml.definitions import Change, Definition
+    from leadml.propose._capacity import ShadowPrice
     from leadml.propose._explain import Explanation
     from leadml.propose._goal import Goal, Stakes
     from leadml.propose._guard import Guardrail
@@ -302,6 +303,8 @@ class ProposalSet:
     n_searched : int
         Changes looked at on the older quarters.
     registration : Registration
+    shadow_price : ShadowPrice or None
+        What one more lead a month would bring, where a number of leads is to be kept to.
     notices : tuple of str
     """
 
@@ -316,6 +319,7 @@ class ProposalSet:
     tested: tuple[JudgedChange, ...]
     n_searched: int
     registration: Registration = field(repr=False)
+    shadow_price: ShadowPrice | None = None
     notices: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -334,6 +338,7 @@ class ProposalSet:
                 "discover": list(self.registration.discover_periods),
                 "confirm": list(self.registration.confirm_periods),
             },
+            "shadow_price": None if self.shadow_price is None else self.shadow_price.to_dict(),
             "notices": list(self.notices),
         }
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from leadml._render import render_card
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
+from leadml.propose._capacity import fits_capacity
 from leadml.propose._confirm import add_late_checks, complete_change, judge_change, say_refusal
 from leadml.propose._counted import count_change
 from leadml.propose._leads import compare_handoff
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
     from leadml.definitions import Definition, PointRule
     from leadml.leads import LeadTable, TimeSplit
     from leadml.propose._goal import Goal, Stakes
-    from leadml.propose._judge import Moved
     from leadml.propose._result import JudgedChange
-    from leadml.propose._review import Review
 
 Answer = Literal["supported", "not supported", "cannot be said"]
 
@@ -296,7 +293,7 @@ def judge_what_if(
         answer = "cannot be said"
     elif not refusal and moved.n < min_change:
         answer, refusal = "not supported", f"it moves only {moved.n} leads with a label"
-    elif not refusal and not _fits(review, moved):
+    elif not refusal and not fits_capacity(review, moved.leads_gained, moved.leads_lost):
         answer, refusal = "not supported", "it hands over more leads than Sales can work"
     words = refusal or "confirmed on the newest matured leads"
     judged = complete_change(review, confirmed, replace(judged, reason=words))
@@ -308,13 +305,3 @@ def judge_what_if(
         per=per,
         notices=(*review.notices, "One question, one test: asked often enough, chance says yes."),
     )
-
-
-def _fits(review: Review, moved: Moved) -> bool:
-    """Whether the change keeps to the capacity, counted on the confirmation window."""
-    if review.max_leads is None:
-        return True
-    n_discover, n_confirm = int(review.windows.discover.sum()), int(review.windows.confirm.sum())
-    now = float(np.sum(review.board.handed_over & review.windows.confirm))
-    then = now + moved.leads_gained - moved.leads_lost
-    return then <= review.max_leads * n_confirm / max(n_discover, 1) or then <= now
