@@ -157,13 +157,18 @@ def _say_value(value: float | None, stakes: Stakes) -> str:
 
 def fits_capacity(review: Review, leads_gained: float, leads_lost: float) -> bool:
     """Whether a change hands over no more leads than Sales can work, in the confirmation window."""
-    windows = review.windows
     if review.max_leads is None:
         return True
-    now = float(np.sum(review.board.handed_over & windows.confirm))
+    now, n_confirm, n_discover = np.sum(review.gather(_count_volume), axis=0)
     then = now + leads_gained - leads_lost
-    if review.goal.capacity is not None and windows.confirm_months is not None:
-        most = review.goal.capacity * windows.confirm_months
+    months = review.windows.confirm_months
+    if review.goal.capacity is not None and months is not None:
+        most = review.goal.capacity * months
     else:
-        most = review.max_leads * float(windows.confirm.sum()) / max(float(windows.discover.sum()), 1.0)
-    return then <= most or then <= now
+        most = review.max_leads * n_confirm / max(n_discover, 1)
+    return bool(then <= most or then <= now)
+
+
+def _count_volume(review: Review) -> NDArray[np.int64]:
+    confirm, discover = review.windows.confirm, review.windows.discover
+    return np.array([(review.board.handed_over & confirm).sum(), confirm.sum(), discover.sum()], np.int64)

@@ -319,8 +319,10 @@ def say_refusal(review: Review, confirmed: Confirmation, change: JudgedChange) -
     if change.grade != "A":
         return "the newest matured leads have no label for all leads that it moves"
     if change.p_adjusted > review.error_rate:
-        adjusted = f", {change.p_adjusted:.2g} after Holm" if change.p_adjusted > change.p_value else ""
-        return f"not confirmed on the newest matured leads (p = {change.p_value:.2g}{adjusted})"
+        return (
+            "not confirmed on the newest matured leads: a change that brings nothing would look this good in "
+            f"{format_rate(change.p_adjusted)} of such reviews"
+        )
     if change.value.low is None or change.value.low <= 0:
         # Holm may pass a later test at a laxer level than its printed bound; the bound is the headline.
         return "its lower bound is not above zero"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from leadml._render import format_change, format_count
+from leadml.propose._words import say_changes, say_leads
 
 if TYPE_CHECKING:
     from leadml.propose._result import JudgedChange, ProposalSet
@@ -32,19 +33,17 @@ def format_proposals(result: ProposalSet) -> str:
         lines += _change_lines(result, change)
     if result.promising:
         lines += ["## Promising, not proposed", ""]
-        lines += [
-            f"- `{change.written}` → `{change.proposed}`: {change.reason}" for change in result.promising
-        ]
+        lines += [f"- {say_changes(change.changes)}: {change.reason}" for change in result.promising]
         lines.append("")
     if result.kept:
         lines += ["## Kept", "", *(f"- {kept.reason}" for kept in result.kept), ""]
     if result.explore:
         lines += ["## To be explored", "", *(f"- {plan.reason}" for plan in result.explore), ""]
     lines += ["## Everything that was tested", ""]
-    lines += [f"- `{change.proposed}` ({change.status}): {change.reason}" for change in result.tested] or [
-        "- nothing"
-    ]
-    lines += ["", f"{format_count(result.n_searched)} changes were looked at on the older quarters."]
+    lines += [
+        f"- {say_changes(change.changes)} ({change.status}): {change.reason}" for change in result.tested
+    ] or ["- nothing"]
+    lines += ["", f"{say_leads(result.n_searched, 'change')} looked at on the older quarters."]
     lines += [] if result.shadow_price is None else ["", result.shadow_price.words]
     lines += ["", *(f"> {notice}" for notice in result.notices)] if result.notices else []
     return "\n".join(lines).rstrip() + "\n"
@@ -56,14 +55,14 @@ def _change_lines(result: ProposalSet, change: JudgedChange) -> list[str]:
     value = change.value
     estimate = f"estimate {format_change(value.value)} (up to {format_change(value.high)})"
     lines = [
-        f"## `{change.written}` → `{change.proposed}`",
+        f"## {say_changes(change.changes)}",
         "",
         f"**At least {format_change(value.low)}{unit} {per}**, {estimate}. {change.reason}.",
         "",
     ]
     if change.gained_per_month is not None:
         lines.append(
-            f"- {format_count(change.gained_per_month)} leads a month more, "
+            f"- {say_leads(change.gained_per_month)} a month more, "
             f"{format_count(change.lost_per_month)} fewer"
         )
     for word, found in (("won deals", change.won), ("accepted leads", change.accepted)):

@@ -16,6 +16,7 @@ from leadml.metrics import clopper_pearson
 from leadml.propose._counted import Tally, tally
 from leadml.propose._leads import compare_handoff
 from leadml.propose._steps import steps_within
+from leadml.propose._words import say_sentence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def explain_change(
     for part in review.gather(partial(_count_patterns, bands, revised, steady)):
         patterns.update(part)
     return Explanation(
-        sentence=_sentence(changes),
+        sentence=say_sentence(changes),
         frequencies=tuple(
             line
             for side, word in (("gained", "added"), ("lost", "no longer handed over"))
@@ -270,23 +271,6 @@ def _count_patterns(
 
 
 # -- in words ----------------------------------------------------------------------------------------------
-
-
-def _sentence(changes: tuple[Change, ...]) -> str:
-    parts = []
-    for change in changes:
-        name = change.address.split(".")[0]
-        if change.kind == "added":
-            parts.append(f"`{name}` also asks for `{change.proposed}`")
-        elif change.proposed is None:
-            parts.append(f"`{name}` no longer asks for `{change.written}`")
-        elif change.kind == "at_least":
-            parts.append(f"`{name}` asks for at least {change.proposed} instead of {change.written}")
-        elif change.kind == "points":
-            parts.append(f"`{name}` gives {change.proposed} instead of {change.written}")
-        else:
-            parts.append(f"`{name}` asks for `{change.proposed}` instead of `{change.written}`")
-    return "; ".join(parts) + "."
 
 
 def _frequencies(told: _Told, side: str, word: str) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from leadml._render import format_rate
+from leadml._render import format_money, format_rate
 from leadml.metrics import clopper_pearson, exploration_size
 from leadml.propose._result import Exploration
+from leadml.propose._words import say_leads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,8 +91,9 @@ def plan_explorations(
         ceiling = float(clopper_pearson(k, n, confidence_level=0.95, alternative="less")[1])
         if n >= min_change and ceiling < break_even:
             refused[address] = (
-                f"leads just inside it win {format_rate(k / n)} (at most {format_rate(ceiling)}), below the "
-                f"{format_rate(break_even)} that pays: looser cannot pay if more of it never hurts"
+                f"of the leads just inside it {format_rate(k / n)} are {stakes.target} (at most "
+                f"{format_rate(ceiling)}), below the {format_rate(break_even)} that pays: looser cannot pay "
+                "unless worse leads do better"
             )
             continue
         marginal = (k + 2 * break_even) / (n + 2)
@@ -115,7 +117,15 @@ def plan_explorations(
             break_even=break_even,
             assumed_rate=assumed,
             reason=_reason(
-                change.written, change.proposed, size, share, weeks, cost, stakes.unit, break_even
+                change.written,
+                change.proposed,
+                size,
+                share,
+                weeks,
+                cost,
+                stakes.unit,
+                break_even,
+                stakes.target,
             ),
         )
         plans.append((-marginal / break_even, plan))
@@ -165,12 +175,13 @@ def _reason(
     cost: float | None,
     unit: str,
     break_even: float,
+    word: str,
 ) -> str:
-    band = f"`{proposed}` instead of `{written}`" if proposed else f"leads that fail only `{written}`"
-    text = f"{band}: no verdicts there, so the leads cannot say. Hand over {size:,} of them, picked at random"
+    band = f"`{proposed}` instead of `{written}`" if proposed else f"leads that meet all but `{written}`"
+    text = f"{band}: no verdicts there, so nobody can know. Hand over {say_leads(size)}, picked at random"
     if weeks is not None:
-        text += f" ({share:.0%} of the band, about {weeks} week{'s' if weeks != 1 else ''})"
+        text += f" ({format_rate(share)} of those that come, about {weeks} week{'s' if weeks != 1 else ''})"
     if cost is not None:
-        text += f". Working them costs {cost:,.0f} {unit}, which comes back from a rate of"
-        return f"{text} {format_rate(break_even)} on."
-    return f"{text}; they pay from a rate of {format_rate(break_even)}."
+        text += f". Working them costs {format_money(cost, currency=unit)}, which comes back"
+        return f"{text} from {format_rate(break_even)} {word} on."
+    return f"{text}; they pay from {format_rate(break_even)} {word} on."

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leadml._render import format_change, format_count
+from leadml._render import format_change
 from leadml.propose._judge import judge_moved, leads_needed, range_of_labels
 from leadml.propose._result import KeptCriterion
+from leadml.propose._words import say_amount, say_changes, say_leads, say_leads_needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from leadml.definitions import Definition
+    from leadml.definitions import Change, Definition
     from leadml.propose._board import Board, Edit
     from leadml.propose._evidence import SearchResult
     from leadml.propose._goal import Stakes
     from leadml.propose._judge import Moved
     from leadml.propose._pick import Ranking
+    from leadml.propose._result import JudgedChange
 
 __all__ = ["explain_kept"]
 
@@ -34,6 +36,8 @@ def explain_kept(
     count: Callable[[Sequence[Edit]], Sequence[Moved]],
     months: float | None,
     min_change: int,
+    hopeless: str,
+    judged: Sequence[JudgedChange],
     notes: Mapping[str, str],
 ) -> tuple[KeptCriterion, ...]:
     """Explain every criterion that nothing is proposed for, in the order of the file.
@@ -48,8 +52,12 @@ def explain_kept(
     months : float or None
         Length of that window.
     min_change : int
+    hopeless : str
+        Why nothing can be said of any criterion; empty where something can.
+    judged : sequence of JudgedChange
+        What was tested or looks promising.
     notes : mapping of address to str
-        What else is to be said: tested and not confirmed, to be explored, …
+        What else is to be said: to be explored, not worth exploring.
 
     Returns
     -------
@@ -61,8 +69,8 @@ def explain_kept(
     asked: dict[str, Edit] = {}
     for address in staying:
         number, dial = dials[address]
-        if dial.fixed or stakes is None or not board.decides[number]:
-            reasons[address] = dial.fixed or _without_stakes(board, number, stakes is None)
+        if dial.fixed or hopeless or not board.decides[number]:
+            reasons[address] = dial.fixed or hopeless or _only_inside(board.class_names[number])
             continue
         position = _next_best(board, found, ranking, address, min_change)
         if position is None:
@@ -73,32 +81,35 @@ def explain_kept(
     kept = []
     for address in staying:
         written, note = dials[address][1].written, notes.get(address, "")
+        others = [each for each in judged if any(part.address == address for part in each.changes)]
         if stakes is None or address in reasons:
-            kept.append(_kept(address, written, reasons[address], note))
-            continue
-        words, detectable = _describe(board, asked[address], moved[address], stakes, months)
-        kept.append(_kept(address, written, words, note, moved[address].leads, detectable))
+            words, detectable, n = reasons[address], None, 0
+        else:
+            changes = board.changes(asked[address])
+            tested = next((each for each in others if each.changes == changes), None)
+            others = [each for each in others if each is not tested]
+            ending = "" if tested is None else tested.reason
+            words, detectable = _describe(changes[0], moved[address], stakes, months, ending)
+            n = moved[address].leads
+        told = [note, *(f"{say_changes(each.changes)}: {each.reason}" for each in others)]
+        kept.append(_kept(address, written, "; ".join(filter(None, [words, *told])), n, detectable))
     return tuple(kept)
 
 
-def _kept(
-    address: str, written: str, reason: str, note: str, n_changed: int = 0, detectable: float | None = None
-) -> KeptCriterion:
-    text = f"keep `{written}`: {reason}"
+def _kept(address: str, written: str, reason: str, n_changed: int, detectable: float | None) -> KeptCriterion:
     return KeptCriterion(
         criterion=address,
         written=written,
-        reason=f"{text}; {note}" if note else text,
+        reason=f"keep `{written}`: {reason}",
         n_changed=n_changed,
         detectable=detectable,
     )
 
 
-def _without_stakes(board: Board, number: int, no_labels: bool) -> str:  # noqa: FBT001
-    if no_labels:
-        return "no lead has a label that the goal could be judged by"
-    name = board.class_names[number]
-    return f"moving it moves leads in and out of `{name}` only, which does not change who is handed over"
+def _only_inside(lead_class: str) -> str:
+    return (
+        f"moving it moves leads in and out of `{lead_class}` only, which does not change who is handed over"
+    )
 
 
 def _next_best(
@@ -109,7 +120,11 @@ def _next_best(
     for position, edit in enumerate(found.edits):
         if edit.n_changes != 1 or edit.variant >= 0 or board.addresses(edit)[0] != address:
             continue
-        if ranking.grade[position] != "A" or ranking.n_changed[position] == 0:
+        if (
+            ranking.grade[position] != "A"
+            or ranking.n_changed[position] == 0
+            or not ranking.allowed[position]
+        ):
             continue
         gain = round(float(ranking.gain[position]), 9)
         few = bool(ranking.n_changed[position] < min_change)
@@ -119,9 +134,9 @@ def _next_best(
 
 
 def _describe(
-    board: Board, edit: Edit, moved: Moved, stakes: Stakes, months: float | None
+    change: Change, moved: Moved, stakes: Stakes, months: float | None, ending: str
 ) -> tuple[str, float | None]:
-    change = board.changes(edit)[0]
+    """Say what a change would bring, and what it would take to decide it (`ending`: what decided it)."""
     action = f"changing it to `{change.proposed}`" if change.proposed else "dropping it"
     if moved.n == 0:
         return f"{action} moves no lead with a label in the newest matured leads", None
@@ -131,19 +146,19 @@ def _describe(
     wins = range_of_labels(moved, error_rate=_ERROR_RATE).scaled(scale)
     value = verdict.value.scaled(scale)
     word = "accepted leads" if stakes.target == "accepted" else "won deals"
-    text = (
-        f"{action} would change {word} by {format_change(wins.low)} to {format_change(wins.high)} {per}"
-        f" and value by {format_change(value.low)} to {format_change(value.high)} {stakes.unit}"
-    )
+    text = f"{action} would change {word} by {format_change(wins.low)} to {format_change(wins.high)} {per}"
+    if stakes.signed:
+        low, high = (say_amount(end, stakes) for end in (value.low, value.high))
+        text += f" and value by {low} to {high} {stakes.unit}"
+    text += f"; it moves {say_leads(moved.leads)}"
     needed = leads_needed(moved, stakes, error_rate=_ERROR_RATE)
-    text += f"; {format_count(moved.leads)} leads in the band"
-    if value.high is not None and value.high <= 0:
-        text += ", enough to see that it would lose"
-    elif value.low is not None and value.low > 0:
-        text += ", but it did not look best on the older quarters"
-    elif needed is not None and needed > moved.n:
-        text += f", {format_count(needed)} needed to decide"
-    else:
-        text += ", too close to break-even to decide"
     detectable = None if verdict.detectable is None else verdict.detectable * scale
-    return text, detectable
+    if ending:
+        return f"{text}, {ending}", detectable
+    if value.high is not None and value.high <= 0:
+        return f"{text}, enough to see that it would lose", None
+    if value.low is not None and value.low > 0:
+        return f"{text}, but other changes looked better on the older quarters", None
+    if needed is not None and needed > moved.n:
+        return f"{text}, {say_leads_needed(needed, moved.n)}", detectable
+    return f"{text}, too close to break-even to decide", detectable

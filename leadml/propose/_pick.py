@@ -163,7 +163,7 @@ def pick_candidates(
     board, found, ranking, stakes
     max_candidates : int
     writable : callable
-        Whether an edit leaves a definition that can be written.
+        Whether an edit leaves a definition that can be written, and Sales enough time for all its leads.
     spread_on_leads : callable
         Standard error of the paired loss between two edits that no table of counts holds together.
 
@@ -185,7 +185,7 @@ def pick_candidates(
     for position in order:
         if len(picked) == max_candidates or ranking.score[position] < _HOPELESS * best_score:
             break
-        if touched[position] in seen:
+        if touched[position] in seen or not writable(found.edits[position]):
             continue
         seen.add(touched[position])
         if _nested(touched[position], (touched[other] for other in picked)):
@@ -201,6 +201,8 @@ def pick_candidates(
         if len(picked) == max_candidates or ranking.score[position] < _HOPELESS * best_score:
             break
         if touched[position] in seen or not any(touched[position] < whole for whole in wholes):
+            continue
+        if not writable(found.edits[position]):
             continue
         seen.add(touched[position])
         simplest = simplify(position)

@@ -27,6 +27,7 @@ from leadml.propose._review import (
     open_review,
     read_confirmation,
 )
+from leadml.propose._words import say_leads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -156,7 +157,7 @@ def propose_changes(
     promising = find_promising(review, confirmed, found, ranking, tested)
     proposals = tuple(change for change in tested if change.status == "proposed")
     changed = frozenset(change.address for judged in proposals for change in judged.changes)
-    explore, notes, unplanned = _plan(review, found, ranking, (*tested, *promising))
+    explore, notes, unplanned = _plan(review, found, ranking)
 
     def count_again(edits: Sequence[Edit]) -> list[Moved]:
         return [counts.moved for counts in count_edits(review, confirmed, edits)]
@@ -171,6 +172,8 @@ def propose_changes(
         count=count_again,
         months=review.windows.confirm_months,
         min_change=min_change,
+        hopeless=_hopeless(review),
+        judged=[change for change in (*tested, *promising) if change.status != "proposed"],
         notes=notes,
     )
     return ProposalSet(
@@ -275,8 +278,13 @@ def _keeps_capacity(review: Review, edit: Edit) -> bool:
     """Whether a signed capacity also holds in the confirmation window; no label says so."""
     if review.goal.capacity is None:
         return True
+    return fits_capacity(review, *np.sum(review.gather(partial(_count_moved, edit)), axis=0))
+
+
+def _count_moved(edit: Edit, review: Review) -> NDArray[np.int64]:
+    """Count all leads that an edit moves in the confirmation window: gained, lost."""
     gained, lost = review.board.moved(edit, review.windows.confirm)
-    return fits_capacity(review, len(gained), len(lost))
+    return np.array([len(gained), len(lost)], np.int64)
 
 
 def _spread(review: Review, stakes: Stakes, best: Edit, other: Edit) -> float:
@@ -328,7 +336,7 @@ def _registration(
 
 
 def _plan(
-    review: Review, found: SearchResult, ranking: Ranking, judged: Sequence[JudgedChange]
+    review: Review, found: SearchResult, ranking: Ranking
 ) -> tuple[tuple[Exploration, ...], dict[str, str], int]:
     """Plan explorations, collect what is to be said of criteria that stay, count the plans left out."""
     if review.stakes is None:
@@ -348,18 +356,30 @@ def _plan(
             overall=(float((review.labels[known] == 2).sum()), float(known.sum())),
         )
     notes = {
-        plan.criterion: f"looser (`{plan.to}`) has no verdicts: {format_count(plan.n)} leads at random would "
-        "tell"
+        plan.criterion: f"looser (`{plan.to}`) has no verdicts: {say_leads(plan.n)} at random would tell"
         for plan in explore
     }
-    notes |= refused
-    notes |= {
-        change.address: f"`{other.proposed}`: {other.reason}"
-        for other in judged
-        if other.status != "proposed"
-        for change in other.changes
-    }
-    return explore, notes, more
+    return explore, notes | refused, more
+
+
+def _hopeless(review: Review) -> str:
+    """Say why nothing can be said of any criterion; empty where something can."""
+    if review.stakes is not None and not review.few_wins:
+        return ""
+    word = "accepted" if review.target == "accepted" else "won"
+    if not review.n_handed:
+        return "the definition hands over no lead of the older quarters"
+    if not np.sum(review.gather(_count_known)):
+        return f"of no lead handed over in the older quarters it is known whether it was {word}"
+    if review.few_wins:
+        return f"too few leads handed over are recorded as {word} to say what changing it would bring"
+    return f"all leads handed over in the older quarters were {word}: nothing tells good from bad"
+
+
+def _count_known(review: Review) -> int:
+    """Count the leads handed over in the older quarters whose label is known."""
+    known = review.board.handed_over & review.windows.discover & review.evidence & (review.labels > 0)
+    return int(known.sum())
 
 
 def _closing_notices(

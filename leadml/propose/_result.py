@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from leadml._render import render_card, render_frame, text_table
+from leadml.propose._words import name_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,6 +149,12 @@ class JudgedChange:
             "(dropped)" if change.proposed is None else _words(change, change.proposed)
             for change in self.changes
         )
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What is written and what would be, each in words that can stand alone."""
+        written, proposed = zip(*map(name_texts, self.changes), strict=True)
+        return " + ".join(written), " + ".join(proposed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the change in ARCHITECTURE's JSON shape."""
@@ -358,8 +365,7 @@ class ProposalSet:
         rows = [
             (
                 change.status,
-                change.written,
-                change.proposed,
+                *change.texts,
                 f"at least {_signed(change.value.low)}{unit} a {self.per}, p = {change.p_value:.2g}",
             )
             for change in (*self.tested, *self.promising)[:3]
@@ -367,7 +373,11 @@ class ProposalSet:
         parts = [head]
         if rows:
             parts.append(text_table(("", "written", "proposed", "evidence"), rows))
-        parts.append(f"kept: {len(self.kept)} criteria; to explore: {len(self.explore)} bands")
+        kept, bands = len(self.kept), len(self.explore)
+        parts.append(
+            f"kept: {kept} criteri{'on' if kept == 1 else 'a'}; "
+            f"to explore: {bands} band{'' if bands == 1 else 's'}"
+        )
         return "\n".join("\n".join(parts).split("\n")[:10])
 
     def _repr_html_(self) -> str:
@@ -380,6 +390,8 @@ class ProposalSet:
         import pandas as pd
 
         frame = self.to_frame()
+        texts = [change.texts for change in (*self.tested, *self.promising)]
+        frame["written"], frame["proposed"] = zip(*texts, strict=True) if texts else ((), ())
         shown = ["status", "written", "proposed", "grade", "n_changed", "value_low", "value", "value_high"]
         parts: list[Markup | str] = []
         if len(frame):
@@ -387,6 +399,8 @@ class ProposalSet:
         if self.kept:
             kept = pd.DataFrame([{"criterion": k.written, "why it stays": k.reason} for k in self.kept])
             parts.append(render_frame(kept, caption="Kept as written"))
+        if self.shadow_price is not None:
+            parts.append(self.shadow_price.words)
         if self.explore:
             plans = pd.DataFrame([{"band": plan.reason} for plan in self.explore])
             parts.append(render_frame(plans, caption="No labels: explore"))
@@ -400,7 +414,7 @@ class ProposalSet:
 
         rows = [
             {
-                "label": change.proposed,
+                "label": change.texts[1],
                 "value": change.value.value,
                 "ci_low": change.value.low,
                 "ci_high": change.value.high,

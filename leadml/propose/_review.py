@@ -230,8 +230,7 @@ def open_review(
         looser = stakes.signed and trusted and wins > 0 and outside >= FEWEST_WINS
         word = "accepted" if target == "accepted" else "won"
         notices.append(
-            f"Only {wins} leads handed over in the older quarters are recorded as {word}: too few to tell a "
-            "bad definition from an unrecorded outcome. "
+            f"{_say_wins(wins, word)}: too few to tell a bad definition from an unrecorded outcome. "
             + ("Only what takes no lead away can be proposed." if looser else "Nothing can be proposed.")
         )
         stakes = stakes if looser else None
@@ -258,6 +257,13 @@ def open_review(
         error_rate=error_rate,
         notices=tuple(notices),
     )
+
+
+def _say_wins(wins: int, word: str) -> str:
+    if wins == 1:
+        return f"Only one lead handed over in the older quarters is recorded as {word}"
+    how_many = f"Only {wins} leads" if wins else "No lead"
+    return f"{how_many} handed over in the older quarters {'are' if wins else 'is'} recorded as {word}"
 
 
 def _usable_goal(

@@ -17,6 +17,7 @@ from leadml.propose._leads import compare_handoff
 from leadml.propose._points import say_points
 from leadml.propose._review import open_review, read_confirmation
 from leadml.propose._rules import say_group
+from leadml.propose._words import say_amount, say_changes, say_leads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,8 +79,8 @@ class WhatIf:
         if self.change is not None and self.change.value.low is not None and self.stakes is not None:
             value = self.change.value
             lines.append(
-                f"  {self.change.written} -> {self.change.proposed}: at least {value.low:+,.4g}, "
-                f"estimate {value.value:+,.4g} {self.stakes.unit} a {self.per}"
+                f"  {say_changes(self.change.changes)}: at least {say_amount(value.low, self.stakes)} "
+                f"{self.stakes.unit} a {self.per}, best guess {say_amount(value.value, self.stakes)}"
             )
         return "\n".join(lines)
 
@@ -292,7 +293,7 @@ def judge_what_if(
     elif judged.grade != "A":
         answer = "cannot be said"
     elif not refusal and moved.n < min_change:
-        answer, refusal = "not supported", f"it moves only {moved.n} leads with a label"
+        answer, refusal = "not supported", f"it moves only {say_leads(moved.n)} with a label"
     elif not refusal and not fits_capacity(review, moved.leads_gained, moved.leads_lost):
         answer, refusal = "not supported", "it hands over more leads than Sales can work"
     words = refusal or "confirmed on the newest matured leads"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from leadml._render import format_count
 from leadml.definitions import make_page
 from leadml.review._changes import (
+    describe_cautions,
     describe_change,
     describe_explore,
     describe_kept,
@@ -88,6 +89,7 @@ def build_parts(run: Run) -> Parts:
         meaning=definition.meaning,
         as_of=_day(as_of),
         verdict=describe_verdict(run, proposals, promising),
+        cautions=describe_cautions(found),
         rules=make_page(definition).classes,
         today=describe_today(comparison),
         hidden=describe_hidden(comparison),
@@ -118,7 +120,6 @@ def build_parts(run: Run) -> Parts:
             for note in (
                 *run.table.manifest.notices,
                 *(comparison.notes if comparison is not None else ()),
-                *found.get("notices", ()),
             )
         ),
         followup=describe_followup(run),

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from leadml._render import format_count, format_money, format_rate
 from leadml.review._figures import say_few
 from leadml.review._parts import Change
-from leadml.review._words import say_rule, say_rule_at, say_rules_in
+from leadml.review._words import say_plainly, say_rule, say_rule_at, say_rules_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from leadml.definitions import Definition
     from leadml.review._parts import Run
 
 __all__ = [
     "Units",
+    "describe_cautions",
     "describe_change",
     "describe_explore",
     "describe_kept",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _SPACE = "\N{NO-BREAK SPACE}"
+_OF_NO_CRITERION = frozenset({"added", "group", "at_least", "points"})
 
 
 def describe_verdict(run: Run, proposals: Sequence[Change], promising: Sequence[Change]) -> str:
@@ -41,6 +43,13 @@ def describe_verdict(run: Run, proposals: Sequence[Change], promising: Sequence[
     if promising:
         return "No change is proposed. Something looks promising, but the leads do not show it yet."
     return "No change is proposed: keep the definition as it is."
+
+
+def describe_cautions(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what a place for one more lead would bring, and what limits all that is said."""
+    place = found.get("shadow_price")
+    words = [] if place is None else [str(place["words"])]
+    return tuple(say_plainly(note) for note in (*words, *found.get("notices", ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +90,20 @@ def put_in_words(entry: Mapping[str, Any], units: Units) -> Change:
         "Accepted leads": _gain(entry, "accepted", units.leads, units.per),
     }
     headline = next((text for text in gains.values() if text), "")
+    plain = {
+        "Value": gains["Value"],
+        "Won deals": _gain(entry, "won", _number, units.per),
+        "Accepted leads": _gain(entry, "accepted", _number, units.per),
+    }
+    if not gains["Value"] and headline:
+        plain["Won deals" if gains["Won deals"] else "Accepted leads"] = ""  # it is the headline
     details = [
         ("Leads that change", say_few(int(entry.get("n_changed") or 0))),
         (f"More leads to Sales, per {units.per}", format_count(entry.get("gained_per_month"))),
         (f"Fewer leads to Sales, per {units.per}", format_count(entry.get("lost_per_month"))),
-        *gains.items(),
+        *plain.items(),
         ("Why", _reword(str(entry.get("reason") or ""))),
+        *_explain(entry.get("explanation") or {}),
     ]
     if _given(entry, "tipping_point"):
         rate = format_rate(entry["tipping_point"])
@@ -97,6 +114,13 @@ def put_in_words(entry: Mapping[str, Any], units: Units) -> Change:
         grade=str(entry.get("grade") or ""),
         details=tuple((name, text) for name, text in details if text not in {"–", "", headline}),
     )
+
+
+def _explain(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say of a hundred leads what became of them, which leads move, and what could make it wrong."""
+    for name, key in (("Of the leads", "frequencies"), ("Who moves", "segments"), ("Wrong if", "caveats")):
+        yield name, "; ".join(say_rules_in(line) for line in told.get(key) or ())
+    yield "Typical leads", "; ".join(told.get("profiles") or ())
 
 
 def describe_change(entry: Mapping[str, Any]) -> str:
@@ -114,6 +138,8 @@ def describe_change(entry: Mapping[str, Any]) -> str:
             said.append(f"{where}: drop “{old}”")
         elif kind == "added" or not old:
             said.append(f"{where}: also ask for “{new}”")
+        elif kind in {"group", "at_least"}:
+            said.append(f"{where}: ask for {new} criteria instead of {old}")
         else:
             said.append(f"{where}: “{new}” instead of “{old}”")
     return "; ".join(said)
@@ -150,14 +176,17 @@ def describe_kept(
     lines = []
     for entry in found.get("kept", ()):
         details = []
-        if entry.get("n_changed"):
-            details.append(f"{say_few(int(entry['n_changed']))} leads would change")
         if _given(entry, "detectable"):
             details.append(
                 f"a gain under {units.value(entry['detectable'])} a {units.per} would not have shown"
             )
         reason = _reword(str(entry.get("reason") or ""))
         lines.append((say_rule_at(definition, entry.get("criterion")), reason, "; ".join(details)))
+    lines += [
+        (describe_change(entry), _reword(str(entry["reason"])), "")
+        for entry in found.get("tested", ())
+        if entry["status"] != "proposed" and set(entry["kind"].split(" + ")) <= _OF_NO_CRITERION
+    ]
     # Criteria that stay for the same reason share a line.
     shared: dict[tuple[str, str], list[str]] = {}
     for written, reason, detail in lines:
@@ -170,7 +199,9 @@ def describe_kept(
 def describe_explore(found: Mapping[str, Any], units: Units) -> tuple[tuple[str, str, str, str], ...]:
     lines = []
     for entry in found.get("explore", ()):
-        weeks = f"{format_count(entry.get('weeks'))} weeks" if _given(entry, "weeks") else "–"
+        weeks = "–"
+        if _given(entry, "weeks"):
+            weeks = f"{format_count(entry['weeks'])} week{'' if entry['weeks'] == 1 else 's'}"
         rule = (
             f"“{say_rule(str(entry.get('to') or ''))}” instead of “{say_rule(str(entry.get('from') or ''))}”"
         )

@@ -220,6 +220,7 @@ class Parts:
     meaning: str
     as_of: str
     verdict: str
+    cautions: tuple[str, ...]
     rules: tuple[ClassPart, ...]
     today: tuple[str, ...]
     hidden: tuple[str, ...]

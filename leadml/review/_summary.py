@@ -87,12 +87,14 @@ def _levels(run: Run) -> Iterable[str]:
 
 def _decisions(parts: Parts) -> Iterable[str]:
     if parts.verdict:
-        lines = [text_block(parts.verdict, indent="  ", width=WIDTH)]
+        verdict = "One change is proposed:" if len(parts.proposals) == 1 else parts.verdict
+        lines = [text_block(verdict, indent="  ", width=WIDTH)]
         for change in parts.proposals:
             lines += _change(change)
         if parts.proposals:
             caution = "Found on older leads, confirmed on newer ones; plan with the “at least”."
             lines.append(text_block(caution, indent="    ", width=WIDTH))
+        lines += [text_block(note, indent="  ", width=WIDTH) for note in parts.cautions]
         yield _section("PROPOSED", lines)
     if parts.promising:
         yield _section("PROMISING, NOT SHOWN YET", [line for c in parts.promising for line in _change(c)])

@@ -49,7 +49,7 @@ def test_every_result_keeps_to_the_schema(reviews):
 def test_markdown_begins_with_the_lower_bound_and_ends_with_what_was_tested(reviews):
     good, none = reviews
     text = format_proposals(good)
-    assert "## `months <= 12` → `months <= 6`" in text
+    assert "## `months <= 6` instead of `months <= 12`" in text
     assert text.index("At least +") < text.index("## Kept") < text.index("## Everything that was tested")
     assert "1.2 to 2.6 times too high" in text
     assert "of 100 leads no longer handed over" in text

@@ -319,7 +319,7 @@ def test_an_exploration_goes_from_the_plan_to_the_answer(worlds, tmp_path, rate,
     plans = {plan.criterion: plan for plan in first.propose().explore}
     plan = plans["hot.employees"]
     assert plan.cost == pytest.approx(plan.n * 1000)
-    assert "comes back from a rate of 10" in plan.reason
+    assert "which comes back from 10" in plan.reason
     assert plan.weeks == pytest.approx(plan.n / (plan.share * plan.leads_per_month / 4.348), abs=1)
     change = parse_what_if(first.definition, f"hot.employees={plan.to.split()[-1]}")
     write_exploration(

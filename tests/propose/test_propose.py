@@ -240,8 +240,40 @@ def test_nothing_is_proposed_when_only_few_wins_are_recorded(worlds):
     world = worlds.make_world(frame, np.zeros(3000), rng)
     result = world.propose()
     assert result.proposals == result.tested == ()
-    assert "too few" in result.notices[0]
-    assert len(result.kept) == 2
+    assert result.notices[0].startswith(
+        "No lead handed over in the older quarters is recorded as won: too few"
+    )
+    why = "too few leads handed over are recorded as won to say what changing it would bring"
+    assert [kept.reason for kept in result.kept] == [
+        f"keep `employees >= 50`: {why}",
+        f"keep `months <= 12`: {why}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wins", "notice"),
+    [
+        (1, "Only one lead handed over in the older quarters is recorded as won: too few"),
+        (4, "Only 4 leads handed over in the older quarters are recorded as won: too few"),
+    ],
+)
+def test_few_wins_are_counted_in_whole_sentences(worlds, wins, notice):
+    rng = np.random.default_rng(8)
+    frame = worlds.draw_attributes(3000, rng).sort_values("created_on", ignore_index=True)
+    hot = ((frame.employees >= 50) & (frame.months <= 12)).to_numpy()
+    world = worlds.make_world(frame, (hot & (np.cumsum(hot) <= wins)).astype(float), rng)
+    result = world.propose()
+    assert result.proposals == ()
+    assert result.notices[0].startswith(notice)
+    assert {kept.reason.split(": ")[1][:8] for kept in result.kept} == {"too few "}
+
+
+def test_nobody_handed_over_is_said(worlds):
+    rng = np.random.default_rng(8)
+    frame = worlds.draw_attributes(500, rng)
+    frame["employees"] = 10
+    result = worlds.make_world(frame, np.full(500, 0.2), rng).propose()
+    assert "the definition hands over no lead of the older quarters" in result.kept[0].reason
 
 
 def test_outcomes_that_stop_being_recorded_propose_nothing(worlds):

@@ -36,6 +36,42 @@ def test_lower_bound_is_the_first_figure_of_a_proposal(text):
     assert proposed.index("At least EUR 2,310 more a month") < proposed.index("Leads that change: 212")
 
 
+def test_what_limits_a_proposal_and_what_else_was_tested_is_said(run):
+    found = run.proposals.to_dict()
+    told = {
+        "frequencies": ["of 100 leads added, 14 were won (9 to 20)"],
+        "segments": ["industry public: 40 % of the leads that move, 20 % of all"],
+        "profiles": ["industry public, employees 20 to 50 (31 of 212)"],
+        "caveats": ["the next quarter differs"],
+    }
+    refused = {
+        "criterion": "warm.asked_for_demo + warm",
+        "kind": "added + group",
+        "written": "(nothing) + all of 3",
+        "proposed": "asked_for_demo + at least 2 of 3",
+        "status": "not shown",
+        "reason": "not confirmed on the newest matured leads: chance",
+    }
+    found = found | {
+        "proposals": [found["proposals"][0] | {"explanation": told}],
+        "tested": [found["proposals"][0] | {"status": "proposed"}, refused],
+        "notices": ["Only 4 leads are recorded as won."],
+        "shadow_price": {"words": "One more lead a month would bring about EUR 340, at best."},
+    }
+    part = SimpleNamespace(**(vars(run) | {"proposals": SimpleNamespace(to_dict=lambda: found)}))
+    text = " ".join(summarise_run(part).split())
+    for sentence in (
+        "One change is proposed: - warm: “employees ≥ 20” instead of “employees ≥ 50”",
+        "Of the leads: of 100 leads added, 14 were won (9 to 20)",
+        "Who moves: industry public: 40 % of the leads that move, 20 % of all",
+        "Typical leads: industry public, employees 20 to 50 (31 of 212)",
+        "Wrong if: the next quarter differs",
+        "One more lead a month would bring about EUR 340, at best. Only 4 leads are recorded as won.",
+        "- warm: also ask for “asked_for_demo”; warm: ask for at least 2 of 3 criteria instead of all of 3: Not",
+    ):
+        assert sentence in text, sentence
+
+
 def test_every_criterion_has_its_verdict(run, text):
     for line in ("strong interest", "employees ≥ 50", "title_level ≥ director"):
         assert line in text
