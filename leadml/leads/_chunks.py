@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,8 +21,10 @@ import numpy as np
 from leadml.errors import LeadsError
 from leadml.leads import _batches
 from leadml.leads._addresses import is_database
+from leadml.leads._blocks import BATCH_ROWS, FileSource
 from leadml.leads._csv import CsvReader
 from leadml.leads._sources import LINE, resolve_place
+from leadml.leads._store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from leadml.leads._batches import LeadStream
     from leadml.leads._contract import Contract, Table
     from leadml.leads._history import Changes
-    from leadml.leads._read import _TypedTable
+    from leadml.leads._joined import JoinedTable
 
 __all__ = [
     "LeadChunk",
@@ -143,7 +146,7 @@ def open_chunk(
     chunk: LeadChunk,
     *,
     fates: dict[int, str] | None = None,
-    batch_rows: int = _batches.BATCH_ROWS,
+    batch_rows: int = BATCH_ROWS,
 ) -> Iterator[LeadStream]:
     """Open one part of the main table.
 
@@ -166,17 +169,18 @@ def open_chunk(
     optional = frozenset({"handed_over"})
     used, table = _batches._used_part(contract, _batches.SCORED_ROLES)  # noqa: SLF001 - one reader in two files
     source = _source(table, chunk, batch_rows)
+    joined, changes = _others(used, os.getpid())
     nothing = np.empty(0, dtype=np.uint64)
     yield _batches.LeadStream(
         used,
         table,
         {table.name: Path(chunk.path)},
         source,
-        dict(_others(used)),
+        joined,
         nothing,
         _optional_roles=optional,
         _fates=fates or {},
-        _changes=_changes(used),
+        _changes=changes,
     )
 
 
@@ -185,7 +189,7 @@ def hash_lead_ids(contract: Contract, chunk: LeadChunk) -> NDArray[np.uint64]:
     column = _batches._id_column(contract)  # noqa: SLF001
     if column.source == LINE:
         return np.empty(0, dtype=np.uint64)
-    source = _source(contract.tables[0], chunk, _batches.BATCH_ROWS)
+    source = _source(contract.tables[0], chunk, BATCH_ROWS)
     parts = [
         _batches._hash_texts(raw.columns[column.source])  # noqa: SLF001
         for raw in source.blocks([column.source], [])
@@ -216,20 +220,16 @@ def settle_repeated_rows(rows: list[tuple[int, str, tuple[object, ...]]]) -> dic
     return fates
 
 
-def _source(table: Table, chunk: LeadChunk, batch_rows: int) -> _batches._FileSource:
+def _source(table: Table, chunk: LeadChunk, batch_rows: int) -> FileSource:
     table = _batches.with_format(table, chunk.format)
-    return _batches._FileSource(table, Path(chunk.path), batch_rows, chunk)  # noqa: SLF001
+    return FileSource(table, Path(chunk.path), batch_rows, chunk)
 
 
 @lru_cache(maxsize=2)
-def _others(contract: Contract) -> tuple[tuple[str, _TypedTable], ...]:
-    joined = [other for other in contract.tables[1:] if other.history is None]
-    return tuple((other.name, _batches._read_other(contract, other)) for other in joined)  # noqa: SLF001
-
-
-@lru_cache(maxsize=2)
-def _changes(contract: Contract) -> tuple[Changes, ...]:
-    return _batches.read_changes_of(contract, need="present")
+def _others(contract: Contract, process: int) -> tuple[dict[str, JoinedTable], tuple[Changes, ...]]:
+    """Read the other tables once per process, whatever the number of parts: a store is of one process."""
+    del process
+    return _batches.read_others(contract, store=open_store(), changes="present")
 
 
 # -- parts of a file -----------------------------------------------------------------------------------------

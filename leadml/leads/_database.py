@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadml.errors import InputMissingError
 from leadml.leads._addresses import mask_address, split_address
 from leadml.leads._contract import Table
-from leadml.leads._sources import RawTable, _positions, typed_table
+from leadml.leads._raw import find_positions, first_block, typed_table
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from sqlalchemy import Connection
+
+    from leadml.leads._raw import RawTable
 
 __all__ = ["open_database_table"]
 
@@ -68,14 +69,19 @@ class _DatabaseSource:
     batch_rows: int
     path: None = None
 
+    def header(self) -> list[str]:
+        """Return the column names."""
+        return [str(column.name) for column in self.table.columns]
+
     def blocks(self, wanted: Sequence[str], optional: Sequence[str]) -> Generator[RawTable]:
-        """Yield the wanted columns as texts, in the order of the id."""
+        """Yield the wanted columns as texts, in the order of the id, at least one block."""
         import pyarrow as pa
         from sqlalchemy import select
 
-        header = [column.name for column in self.table.columns]
+        header = self.header()
         as_table = Table(name=self.table.name, path=None)
-        positions, absent = _positions(as_table, Path(self.shown), header, list(wanted), frozenset(optional))
+        positions, absent = find_positions(as_table, self.shown, header, list(wanted), frozenset(optional))
+        yield first_block(positions, absent)
         names = list(positions)
         chosen = [self.table.columns[header[positions[name]]] for name in names]
         query = select(*chosen).order_by(self.table.columns[self.order_by.strip()])
@@ -84,7 +90,8 @@ class _DatabaseSource:
         with self.connection.execute(query, execution_options=options) as result:
             for rows in result.partitions():
                 columns = [_arrow(list(values)) for values in zip(*rows, strict=True)]
-                yield typed_table(pa.table(columns, names=names), names, first=first, absent=absent)
+                block = pa.table(columns, names=names)
+                yield typed_table(block, names, first=first, where=f"{self.shown}: ", absent=absent)
                 first += len(rows)
 
 

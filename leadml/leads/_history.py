@@ -1,7 +1,8 @@
-"""Attributes as they were at the handoff, from a table of changes."""
+"""Attributes as they were at the handoff, from a table of changes of any length."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,28 +13,39 @@ from leadml.leads._cells import type_column
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import parse_date
 from leadml.leads._presets import plain_name
-from leadml.leads._sources import read_table
+from leadml.leads._sources import open_source, read_blocks
+from leadml.leads._store import STORED_ROWS
 from leadml.leads._texts import ISO_FORMATS, ISO_ZONE_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from leadml.leads._contract import Contract, Table
+    from leadml.leads._contract import Column, Contract, Table
+    from leadml.leads._raw import RawTable
+    from leadml.leads._store import Store
 
 __all__ = ["Changes", "change_notices", "read_changes", "values_at_handoff"]
+
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - of times without a zone
+_MICROSECOND = dt.timedelta(microseconds=1)
+_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a table of changes says.
+    """What a table of changes says; the changes themselves lie in a store, in order of lead and time.
 
     Attributes
     ----------
     table : str
-        Its name.
-    by_lead : dict of str to list of (str, Timestamp, str or None)
-        For each lead the attribute that changed, when, and its value before.
+        Its name, here and in the store.
+    store : Store
+        Where the changes lie.
+    names : tuple of str
+        The attributes that a change is about, by number.
+    is_new : bool
+        Whether a change tells the value that came, not the one that went.
     n_read : int
         Rows of the table.
     rejects : list of Reject
@@ -41,60 +53,98 @@ class Changes:
     """
 
     table: str
-    by_lead: dict[str, list[tuple[str, pd.Timestamp, str | None]]]
+    store: Store
+    names: tuple[str, ...]
+    is_new: bool
     n_read: int
     rejects: list[Reject]
 
 
-def read_changes(contract: Contract, table: Table, place: Path | str) -> Changes:
+def read_changes(contract: Contract, table: Table, place: Path | str, *, store: Store) -> Changes:
     """Read a table of changes, as far as it is about attributes of the first table."""
     history = table.history
     if history is None:  # pragma: no cover - only called for tables of changes
-        return Changes(table=table.name, by_lead={}, n_read=0, rejects=[])
-    wanted = [history.lead, history.field, history.value, history.at]
-    raw = read_table(table, place, wanted=wanted)
+        raise ValueError(table.name)
+    names = tuple(column.name for column in _tracked(contract))
+    rejects: list[Reject] = []
+    n_read = 0
+    store.run(
+        "CREATE TABLE unsorted (lead BLOB, at INT, attribute INT, place INTEGER PRIMARY KEY, value TEXT)"
+    )
+    number_of = _number_of(contract)
+    with open_source(table, place, order_by=history.lead, batch_rows=STORED_ROWS) as source:
+        for raw in read_blocks(source, [history.lead, history.field, history.value, history.at]):
+            n_read += raw.n_read
+            rejects += raw.rejects
+            store.run_many(
+                "INSERT INTO unsorted (lead, at, attribute, value) VALUES (?, ?, ?, ?)",
+                _entries(table, raw, number_of, rejects, store),
+            )
+    store.run(
+        f"CREATE TABLE {_named(table.name)} (lead BLOB, at INT, attribute INT, place INT, value TEXT,"
+        " PRIMARY KEY (lead, at, attribute, place)) WITHOUT ROWID"
+    )
+    store.run(
+        f"INSERT INTO {_named(table.name)} SELECT lead, at, attribute, place, value FROM unsorted"
+        " ORDER BY lead, at, attribute, place"
+    )
+    store.run("DROP TABLE unsorted")
+    return Changes(
+        table=table.name, store=store, names=names, is_new=history.is_new, n_read=n_read, rejects=rejects
+    )
+
+
+def _named(table: str) -> str:
+    return f'"changes {table}"'
+
+
+def _entries(
+    table: Table,
+    raw: RawTable,
+    number_of: Callable[[str], int | None],
+    rejects: list[Reject],
+    store: Store,
+) -> Iterator[tuple[bytes, int, int, str | None]]:
+    """Yield lead, time, attribute and value of each change of an attribute; reject those without a time."""
+    history = table.history
+    if history is None:  # pragma: no cover - only called for tables of changes
+        return
     formats = raw.formats.get(history.at, ()) or (*history.format, *ISO_FORMATS, *ISO_ZONE_FORMATS)
-    name_of = _name_of(contract)
-    by_lead: dict[str, list[tuple[str, pd.Timestamp, str | None]]] = {}
-    rejects = list(raw.rejects)
-    columns = (raw.columns[name] for name in wanted)
+    moments: dict[str, int | str] = {}
+    numbers = {field: number_of(str(field)) for field in set(raw.columns[history.field])}
+    columns = (raw.columns[name] for name in (history.lead, history.field, history.value, history.at))
     for line, lead, field, value, at in zip(raw.lines.tolist(), *columns, strict=True):
-        name = name_of(str(field))
-        if name is None:
+        number = numbers[field]
+        if number is None:
             continue
-        moment = parse_date(str(at).strip(), formats)
+        text = str(at).strip()
+        moment = moments.get(text)
+        if moment is None:
+            moment = moments[text] = _microseconds(text, formats)
         if isinstance(moment, str):
             rejects.append(Reject(line, history.at, moment, "" if at is None else mask(str(at))))
-            continue
-        change = (name, pd.Timestamp(moment.replace(tzinfo=None)), None if value is None else str(value))
-        by_lead.setdefault(str(lead), []).append(change)
-    if history.is_new:
-        by_lead = {lead: _values_before(entries) for lead, entries in by_lead.items()}
-    return Changes(table=table.name, by_lead=by_lead, n_read=raw.n_read, rejects=rejects)
+        elif lead is not None:
+            yield store.hash_record(lead), moment, number, value
 
 
-def _name_of(contract: Contract) -> Callable[[str], str | None]:
+def _microseconds(text: str, formats: tuple[str, ...]) -> int | str:
+    moment = parse_date(text, formats)
+    return moment if isinstance(moment, str) else (moment.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
+
+
+def _tracked(contract: Contract) -> list[Column]:
+    main = contract.tables[0].name
+    return [column for column in contract.columns if column.role == "attribute" and column.table == main]
+
+
+def _number_of(contract: Contract) -> Callable[[str], int | None]:
     """Find the attribute that a log calls by its column's name, or by another one that the contract lists."""
-    columns = [
-        column
-        for column in contract.columns
-        if column.role == "attribute" and column.table == contract.tables[0].name
-    ]
-    by_source = {column.source: column.name for column in columns}
-    by_alias = {plain_name(alias): column.name for column in columns for alias in column.aliases}
-    return lambda field: by_source.get(field) or by_alias.get(plain_name(field))
-
-
-def _values_before(
-    entries: list[tuple[str, pd.Timestamp, str | None]],
-) -> list[tuple[str, pd.Timestamp, str | None]]:
-    """Turn a log of new values of one lead into what each replaced; before the first there was none."""
-    before: dict[str, str | None] = {}
-    turned = []
-    for name, moment, value in sorted(entries, key=lambda entry: entry[1]):
-        turned.append((name, moment, before.get(name)))
-        before[name] = value
-    return turned
+    columns = _tracked(contract)
+    by_source = {column.source: number for number, column in enumerate(columns)}
+    by_alias = {
+        plain_name(alias): number for number, column in enumerate(columns) for alias in column.aliases
+    }
+    return lambda field: by_source.get(field, by_alias.get(plain_name(field)))
 
 
 def values_at_handoff(
@@ -130,7 +180,7 @@ def values_at_handoff(
         if not found:
             continue
         rows = np.array(sorted(found), dtype=np.int64)
-        typed = type_column(column, [found[row][1] for row in rows.tolist()])
+        typed = type_column(column, [found[row] for row in rows.tolist()])
         series = set_back[column.name]
         if isinstance(series.dtype, pd.CategoricalDtype):
             known = [level for level in typed.series.cat.categories if level not in series.cat.categories]
@@ -159,26 +209,52 @@ def change_notices(changes: Changes, counts: dict[str, tuple[int, int]]) -> list
 
 def _first_changes(
     contract: Contract, changes: Changes, frame: pd.DataFrame, start: pd.Series[Any]
-) -> dict[str, dict[int, tuple[pd.Timestamp, str | None]]]:
-    """Return for each attribute and row the first change after the handoff: when, and the value before."""
+) -> dict[str, dict[int, str | None]]:
+    """Return for each attribute and row the value before the first change after the handoff."""
     ids = contract.column_by_role("id")
     if ids is None:  # pragma: no cover - a contract without one is refused
         return {}
-    begin = start.to_numpy(dtype="datetime64[us]")
-    found: dict[str, dict[int, tuple[pd.Timestamp, str | None]]] = {}
-    for row, lead in enumerate(frame[ids.name]):
-        for name, moment, old in changes.by_lead.get(str(lead), ()):
-            if np.isnat(begin[row]) or moment <= _end_of_handoff(begin[row]):
-                continue
-            before = found.setdefault(name, {}).get(row)
-            if before is None or moment < before[0]:
-                found[name][row] = (moment, old)
+    handoff = _ends_of_handoff(start.to_numpy(dtype="datetime64[us]"))
+    known = ~np.isnat(handoff)
+    find = _before_by_new_values if changes.is_new else _before_by_old_values
+    found: dict[str, dict[int, str | None]] = {}
+    moments = handoff.astype(np.int64).tolist()
+    for row, lead in enumerate(frame[ids.name].tolist()):
+        if known[row]:
+            before = find(changes, changes.store.hash_record(str(lead)), moments[row])
+            for number, value in before.items():
+                found.setdefault(changes.names[number], {})[row] = value
     return found
 
 
-def _end_of_handoff(begin: Any) -> pd.Timestamp:
-    """Return the moment of a handoff; of a day or second only, its end: what changed in it came with it."""
-    moment = pd.Timestamp(begin)
-    if moment == moment.normalize():
-        return moment + pd.Timedelta(days=1)
-    return moment if moment.microsecond else moment + pd.Timedelta(microseconds=999_999)
+def _before_by_old_values(changes: Changes, lead: bytes, handoff: int) -> dict[int, str | None]:
+    rows = changes.store.run(
+        f"SELECT attribute, value FROM {_named(changes.table)}"
+        " WHERE lead = ? AND at > ? ORDER BY at, attribute, place",
+        (lead, handoff),
+    )
+    return dict(reversed(rows))
+
+
+def _before_by_new_values(changes: Changes, lead: bytes, handoff: int) -> dict[int, str | None]:
+    rows = changes.store.run(
+        f"SELECT attribute, value, at > ? FROM {_named(changes.table)}"
+        " WHERE lead = ? ORDER BY at, attribute, place",
+        (handoff, lead),
+    )
+    known: dict[int, str | None] = {}
+    found: dict[int, str | None] = {}
+    for number, value, is_after in rows:
+        if is_after:
+            found.setdefault(number, known.get(number))
+        else:
+            known[number] = value
+    return found
+
+
+def _ends_of_handoff(begin: Any) -> Any:
+    """Return the moment of each handoff; of a day or second its end: what changed in it came with it."""
+    moment = begin.astype(np.int64)
+    ends = np.where(moment % 1_000_000 == 0, moment + 999_999, moment)
+    ends = np.where(moment % _DAY == 0, moment + _DAY, ends)
+    return np.where(np.isnat(begin), begin, ends.astype("datetime64[us]"))

@@ -90,7 +90,7 @@ def ingest_leads(
     """Read an export through its contract and write the kept leads, whole or not at all.
 
     The same leads, counts and quarantine as `read_leads`, but only a few thousand rows of the leads table
-    are in memory at a time (joined tables are held whole).
+    are in memory at a time; joined tables and changes lie in a temporary file.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def ingest_leads(
     day, note = (as_of, None) if as_of is not None else day_of_export(tally.days)
     notices = [
         *stream.notices(),
-        *unlisted_notices(contract, stream.unlisted),
+        *unlisted_notices(contract, stream.all_unlisted()),
         *stream.fit.notices(),
         *([note] if note else []),
     ]

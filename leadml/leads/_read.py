@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import hmac
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,7 @@ from leadml.leads._dates import has_zone
 from leadml.leads._history import change_notices, read_changes, values_at_handoff
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._sources import read_header, read_table, resolve_place
+from leadml.leads._store import open_store
 from leadml.leads._table import LeadTable, Manifest, TableCount
 
 if TYPE_CHECKING:
@@ -30,20 +32,26 @@ if TYPE_CHECKING:
 
     from leadml.leads._contract import Column, Contract, Table
     from leadml.leads._history import Changes
-    from leadml.leads._sources import RawTable
+    from leadml.leads._raw import RawTable
 
 __all__ = [
+    "JoinFit",
+    "TypedTable",
+    "assemble",
     "change_counts",
+    "conditional_texts",
     "day_of_export",
     "family_series",
+    "key_texts",
     "known_instants",
     "over_limit_error",
     "quarantine_frame",
     "read_leads",
     "refuse_over_limit",
     "set_back",
-    "table_counts",
+    "typed_rows",
     "unlisted_notices",
+    "wanted_sources",
 ]
 
 _LABEL_ROLES = frozenset(
@@ -127,13 +135,16 @@ def read_leads(
     kept = np.flatnonzero(main.keep)
     fit = JoinFit()
     places = _join(contract, reads, kept, fit)
-    frame = _assemble(contract, reads, places, len(kept), fit)
+    frame = assemble(contract, reads, places, len(kept), fit)
     notices = []
-    changes = [read_changes(contract, table, paths[table.name]) for table in _history_tables(contract, paths)]
-    for each in changes:
-        refuse_over_limit(contract, each.table, each.rejects, each.n_read)
-        frame, counts = set_back(contract, each, frame)
-        notices += change_notices(each, counts)
+    changes = []
+    with closing(open_store()) as store:
+        for table in _history_tables(contract, paths):
+            each = read_changes(contract, table, paths[table.name], store=store)
+            refuse_over_limit(contract, each.table, each.rejects, each.n_read)
+            frame, counts = set_back(contract, each, frame)
+            notices += change_notices(each, counts)
+            changes.append(each)
     unlisted = {name: words for read in reads.values() for name, words in read.unlisted.items()}
     notices = [
         *left_out,
@@ -164,7 +175,7 @@ def read_leads(
 
 
 @dataclass(slots=True)
-class _TypedTable:
+class TypedTable:
     """A table while it is being read."""
 
     table: Table
@@ -200,38 +211,57 @@ def _checked_key(key: str | None) -> bytes | None:
 
 def _read_typed(
     contract: Contract, table: Table, path: Path | str, *, lenient: bool, key: bytes | None = None
-) -> _TypedTable:
-    columns = [
-        column for column in contract.columns if column.table == table.name and column.role != "personal"
-    ]
-    keys = [
-        other.join[1] for other in contract.tables if other.join is not None and other.join[0] == table.name
-    ]
-    wanted = [column.source for column in columns] + keys + extra_sources(contract, table)
-    optional: list[str] = []
+) -> TypedTable:
+    wanted, optional = wanted_sources(contract, table), list[str]()
     if lenient:
-        optional = [column.source for column in columns if column.role in _LABEL_ROLES] + keys
-    if table.join is not None:
-        wanted.append(table.join[2])
+        optional = [
+            column.source
+            for column in contract.columns
+            if column.table == table.name and column.role in _LABEL_ROLES
+        ] + _left_keys(contract, table)
     personal = [
         column
         for column in contract.columns
         if column.table == table.name and column.role == "personal" and key is not None
     ]
-    wanted += [column.source for column in personal]
-    optional += [column.source for column in personal]
-    raw = read_table(table, path, wanted=wanted, optional=optional)
-    read = _TypedTable(table, raw, {}, np.ones(len(raw.lines), dtype=bool))
-    mark_rows(read)
-    for column in columns:
-        if column.source in raw.absent:
-            read.typed[column.name] = empty_series(column, len(raw.lines))
-            continue
-        read.typed[column.name] = _typed_values(column, read)
+    sources = [column.source for column in personal]
+    raw = read_table(table, path, wanted=[*wanted, *sources], optional=[*optional, *sources])
+    read = typed_rows(contract, table, raw)
     for column in personal:
-        texts = raw.columns.pop(column.source, None)
+        texts = raw.columns.get(column.source)
         if texts is not None and key is not None:
             read.typed[column.name] = text_series([_pseudonym(text, key) for text in texts])
+    for source in set(sources) - set(wanted):  # an e-mail may join two tables
+        raw.columns.pop(source, None)
+    return read
+
+
+def wanted_sources(contract: Contract, table: Table) -> list[str]:
+    """Return the columns of a table that are read: used ones, keys of joins and what others depend on."""
+    used = [
+        column.source
+        for column in contract.columns
+        if column.table == table.name and column.role != "personal"
+    ]
+    own_key = [] if table.join is None else [table.join[2]]
+    names = [*used, *_left_keys(contract, table), *extra_sources(contract, table), *own_key]
+    return list(dict.fromkeys(names))
+
+
+def _left_keys(contract: Contract, table: Table) -> list[str]:
+    return [other.join[1] for other in contract.tables if other.join and other.join[0] == table.name]
+
+
+def typed_rows(contract: Contract, table: Table, raw: RawTable) -> TypedTable:
+    """Read the texts of a table as the contract says; rows that break it or do not count are not kept."""
+    read = TypedTable(table, raw, {}, np.ones(len(raw.lines), dtype=bool))
+    mark_rows(read)
+    for column in contract.columns:
+        if column.table == table.name and column.role != "personal":
+            absent = column.source in raw.absent
+            read.typed[column.name] = (
+                empty_series(column, len(raw.lines)) if absent else typed_values(column, read)
+            )
     return read
 
 
@@ -240,8 +270,8 @@ def _pseudonym(text: object, key: bytes) -> str | None:
     return hmac.new(key, plain.encode(), "sha256").hexdigest()[:20] if plain else None
 
 
-def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
-    texts = _conditional(column, read)
+def typed_values(column: Column, read: TypedTable) -> pd.Series[Any]:
+    texts = conditional_texts(column, read)
     declared = column
     if column.type == "date" and column.source in read.raw.formats:
         given = read.raw.formats[column.source]
@@ -258,7 +288,7 @@ def _typed_values(column: Column, read: _TypedTable) -> pd.Series[Any]:
     return typed.series
 
 
-def mark_rows(read: _TypedTable) -> None:
+def mark_rows(read: TypedTable) -> None:
     """Take out records that the system itself marks as deleted or merged into another one."""
     for rule, name, words in read.table.marks:
         if name not in read.raw.columns:
@@ -271,7 +301,7 @@ def mark_rows(read: _TypedTable) -> None:
                 read.break_row(row, None, "deleted", None)
 
 
-def _conditional(column: Column, read: _TypedTable) -> Any:
+def conditional_texts(column: Column, read: TypedTable) -> Any:
     """Return the texts of a column, empty where another column says that they do not count."""
     texts = read.raw.columns[column.source]
     meaning = {word.strip(): value for word, value in column.meaning_of().items()}
@@ -322,7 +352,7 @@ def _flag_words(column: Column, texts: np.ndarray[Any, np.dtype[np.object_]]) ->
     return np.array([known.get(text, text) if text is not None else None for text in texts], dtype=object)
 
 
-def _drop_repeated_ids(contract: Contract, main: _TypedTable) -> None:
+def _drop_repeated_ids(contract: Contract, main: TypedTable) -> None:
     """Drop identical records with the same id; quarantine later ones that say something else."""
     column = contract.column_by_role("id")
     if column is None or column.table != main.table.name:
@@ -337,15 +367,15 @@ def _drop_repeated_ids(contract: Contract, main: _TypedTable) -> None:
     main.n_duplicates += _drop_repeats(main, texts, column.name, "conflicting_id")
 
 
-def _drop_repeated_keys(read: _TypedTable) -> None:
+def _drop_repeated_keys(read: TypedTable) -> None:
     if read.table.join is None:
         return
     key = read.table.join[2]
-    texts = _keys(read, key)
+    texts = key_texts(read, key)
     read.n_duplicates += _drop_repeats(read, texts, key, "conflicting_key")
 
 
-def _drop_repeats(read: _TypedTable, texts: Any, name: str, rule: str) -> int:
+def _drop_repeats(read: TypedTable, texts: Any, name: str, rule: str) -> int:
     first: dict[str, int] = {}
     duplicates = 0
     texts = np.array([None if text is None else text.strip() for text in texts], dtype=object)
@@ -365,14 +395,14 @@ def _drop_repeats(read: _TypedTable, texts: Any, name: str, rule: str) -> int:
     return duplicates
 
 
-def _keys(read: _TypedTable, column: str) -> Any:
+def key_texts(read: TypedTable, column: str) -> Any:
     values = read.raw.columns.get(column)
     if values is None:
         return np.full(len(read.raw.lines), None, dtype=object)
     return np.array([None if text is None else str(text).strip() or None for text in values], dtype=object)
 
 
-def table_counts(reads: list[_TypedTable]) -> tuple[TableCount, ...]:
+def table_counts(reads: list[TypedTable]) -> tuple[TableCount, ...]:
     """Count the rows of joined tables."""
     return tuple(
         TableCount(
@@ -386,11 +416,11 @@ def table_counts(reads: list[_TypedTable]) -> tuple[TableCount, ...]:
     )
 
 
-def _rejects(reads: dict[str, _TypedTable]) -> list[tuple[str, list[Reject]]]:
+def _rejects(reads: dict[str, TypedTable]) -> list[tuple[str, list[Reject]]]:
     return [(read.table.name, [*read.raw.rejects, *read.broken.values()]) for read in reads.values()]
 
 
-def _refuse_over_limit(contract: Contract, read: _TypedTable, reads: dict[str, _TypedTable]) -> None:
+def _refuse_over_limit(contract: Contract, read: TypedTable, reads: dict[str, TypedTable]) -> None:
     total = read.raw.n_read
     if total == 0 or read.n_quarantined <= contract.quarantine_limit * total:
         return
@@ -446,11 +476,10 @@ class JoinFit:
     used: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def add(self, right: _TypedTable, found: np.ndarray[Any, Any], n_lost: int) -> None:
+    def add(self, name: str, keep: np.ndarray[Any, Any], found: np.ndarray[Any, Any], n_lost: int) -> None:
         """Count the leads of one reading: their rows in this table, and how many point to none."""
-        name = right.table.name
         self.lost[name] = self.lost.get(name, 0) + n_lost
-        used = self.used.setdefault(name, ~right.keep)
+        used = self.used.setdefault(name, ~keep)
         used[found[found >= 0]] = True
 
     def add_reasons(self, column: Column, reasons: pd.Series[Any]) -> None:
@@ -482,7 +511,7 @@ class JoinFit:
 
 
 def _join(
-    contract: Contract, reads: dict[str, _TypedTable], kept: np.ndarray[Any, Any], fit: JoinFit
+    contract: Contract, reads: dict[str, TypedTable], kept: np.ndarray[Any, Any], fit: JoinFit
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return for each table the row that belongs to each kept lead (-1: none); count what does not fit."""
     places: dict[str, np.ndarray[Any, Any]] = {contract.tables[0].name: kept}
@@ -493,20 +522,20 @@ def _join(
         left_name, left_column, right_column = table.join
         left, right = reads[left_name], reads[table.name]
         rows = np.flatnonzero(right.keep)
-        right_keys = _keys(right, right_column)[rows]
+        right_keys = key_texts(right, right_column)[rows]
         where = {key: int(row) for key, row in zip(right_keys, rows, strict=True) if key is not None}
-        left_keys = _keys(left, left_column)
+        left_keys = key_texts(left, left_column)
         wanted = [left_keys[place] if place >= 0 else None for place in places[left_name]]
         found = np.array([where.get(key, -1) if key is not None else -1 for key in wanted], dtype=np.int64)
         places[table.name] = found
         lost = sum(1 for key, place in zip(wanted, found, strict=True) if key is not None and place < 0)
-        fit.add(right, found, lost)
+        fit.add(table.name, right.keep, found, lost)
     return places
 
 
-def _assemble(
+def assemble(
     contract: Contract,
-    reads: dict[str, _TypedTable],
+    reads: dict[str, TypedTable],
     places: dict[str, np.ndarray[Any, Any]],
     n: int,
     fit: JoinFit,
@@ -654,7 +683,7 @@ def quarantine_frame(tables: list[tuple[str, list[Reject]]]) -> pd.DataFrame:
     return frame
 
 
-def _data_digest(paths: dict[str, Path | str], reads: dict[str, _TypedTable]) -> str:
+def _data_digest(paths: dict[str, Path | str], reads: dict[str, TypedTable]) -> str:
     lines = [
         f"{name} {compute_sha256(path) if isinstance(path, Path) else _content_digest(reads[name].raw)}"
         for name, path in paths.items()

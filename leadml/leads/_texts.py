@@ -179,7 +179,8 @@ def join_texts(parts: Sequence[Texts | Sequence[str]]) -> Texts:
     columns = [part if isinstance(part, Texts) else Texts(part) for part in parts]
     if len(columns) == 1:
         return columns[0]
-    if columns and all(column.is_text for column in columns):
+    kinds = {None if column.arrow is None else column.arrow.type for column in columns}
+    if len(kinds) == 1 and None not in kinds:
         return Texts(pa.concat_arrays([column.arrow for column in columns]))
     return Texts(np.concatenate([np.empty(0, dtype=object), *(column.objects() for column in columns)]))
 
@@ -234,21 +235,23 @@ def _objects(values: Any) -> NDArray[np.object_]:
     if pa.types.is_timestamp(values.type):
         return _as_objects([_iso(value) for value in values.to_pylist()])
     if pa.types.is_floating(values.type):
-        values = _plain_numbers(values)
+        return _number_texts(values)
     found: NDArray[np.object_] = values.cast(pa.large_string()).to_numpy(zero_copy_only=False)
     return found
 
 
-def _plain_numbers(numbers: Any) -> Any:
-    """Return whole numbers as such, so that 50.0 people are 50."""
+def _number_texts(numbers: Any) -> NDArray[np.object_]:
+    """Write whole numbers as such, so that 50.0 people are 50, whatever the other numbers are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     numbers = pc.if_else(pc.is_nan(numbers), None, numbers)
-    known = numbers.drop_null().to_numpy()
-    if (np.isfinite(known) & (np.trunc(known) == known) & (np.abs(known) < 2**53)).all():
-        return numbers.cast(pa.int64())
-    return numbers
+    is_whole = pc.and_(pc.equal(pc.trunc(numbers), numbers), pc.less(pc.abs(numbers), float(2**53)))
+    whole = pc.if_else(is_whole, numbers, None).cast(pa.int64()).cast(pa.large_string())
+    texts: NDArray[np.object_] = pc.coalesce(whole, numbers.cast(pa.large_string())).to_numpy(
+        zero_copy_only=False
+    )
+    return texts
 
 
 def _as_objects(values: list[Any]) -> NDArray[np.object_]:

@@ -9,7 +9,7 @@ import pytest
 
 from leadml.errors import InputMissingError, LeadsError, QuarantineError
 from leadml.leads import (
-    _batches,
+    _blocks,
     load_contract,
     open_leads,
     parse_contract,
@@ -256,7 +256,7 @@ def test_values_of_a_database_are_read_as_what_they_are(small):
 def test_texts_that_parquet_holds_in_a_list_are_read_as_any_others(small, tmp_path, monkeypatch):
     rows = pa.table({"lead_id": [f"L{row}" for row in range(3_000)], "source": ["web", "show", None] * 1_000})
     pq.write_table(rows, tmp_path / "leads.parquet", row_group_size=1_000)
-    assert _batches._short_lists(tmp_path / "leads.parquet") == ["source"]
+    assert _blocks._short_lists(tmp_path / "leads.parquet") == ["source"]
     contract = parse_contract(
         "name: x\ntables: {leads: {path: leads.parquet, format: parquet}}\ncolumns:\n"
         "  lead_id: {from: leads.lead_id, role: id}\n"
@@ -264,8 +264,8 @@ def test_texts_that_parquet_holds_in_a_list_are_read_as_any_others(small, tmp_pa
         folder=tmp_path,
     )
     found = []
-    for lists in (_batches._short_lists, lambda _: []):
-        monkeypatch.setattr(_batches, "_short_lists", lists)
+    for lists in (_blocks._short_lists, lambda _: []):
+        monkeypatch.setattr(_blocks, "_short_lists", lists)
         with open_leads(contract, batch_rows=700) as stream:
             found.append(pd.concat([batch.frame.astype(object) for batch in stream], ignore_index=True))
     pd.testing.assert_frame_equal(found[0], found[1])
