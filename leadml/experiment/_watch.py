@@ -151,7 +151,7 @@ def record_look(
 def _since(report: MonitorReport) -> dict[str, str]:
     """Say in the tags of a version how it has done since it came into force."""
     found = {
-        "since.as_of": str(report.as_of),
+        "since.as_of": "not known" if report.as_of is None else str(report.as_of),
         "since.leads": format_count(report.n_since),
         "since.alarms": ", ".join(signal.name for signal in report.alarms) or "none",
     }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from leadml._render import format_count, format_points
+from leadml._render import format_count
 from leadml.definitions import Definition, assign_classes
 from leadml.errors import LeadsError
-from leadml.metrics import holm
 from leadml.models import Bundle, TrainedModel
 from leadml.monitor._labels import (
     CALIBRATION_COLUMNS,
@@ -26,14 +24,13 @@ from leadml.monitor._plan import SHARES, Plan, Schedule, make_plan
 from leadml.monitor._promise import (
     PROMISE_COLUMNS,
     WORDS,
-    KeptPromise,
     Promise,
     handed_over,
     judge_promises,
     promise_from_rows,
     signed_definition,
 )
-from leadml.monitor._report import MonitorReport, Signal
+from leadml.monitor._report import MonitorReport
 from leadml.monitor._shift import (
     MIN_LEADS,
     compare_attributes,
@@ -43,6 +40,14 @@ from leadml.monitor._shift import (
     compare_volume,
     mix_p_value,
     watched_attributes,
+)
+from leadml.monitor._signals import (
+    attribute_signals,
+    calibration_signals,
+    handling_signals,
+    promise_signals,
+    together_signal,
+    volume_signals,
 )
 from leadml.propose import JudgedChange, ProposalSet
 
@@ -54,15 +59,10 @@ if TYPE_CHECKING:
 
     from leadml.leads import LeadTable
     from leadml.models import UntrainedModel
-    from leadml.monitor._labels import Calibrated
-    from leadml.monitor._report import Status
-    from leadml.monitor._shift import Together
 
     Bits = NDArray[np.bool_]
 
 __all__ = ["monitor_definition"]
-
-_TARGETS = ("accepted", "won")
 
 
 def monitor_definition(
@@ -187,12 +187,12 @@ def monitor_definition(
             f"shifts are compared from {MIN_LEADS} on."
         )
     notices += _count_damaged(table)
-    spans = _spans(plan)
+    mixed = compare_classes(definition, classes, before, now, weeks=_spans(plan))
     return MonitorReport(
         definition=definition.name,
         version=definition.version,
         bundle=models.digest if isinstance(models, Bundle) else None,
-        as_of=plan.as_of,
+        as_of=plan.as_of if plan.as_of.year > 1970 else None,  # the day of leads without any date
         since=plan.since,
         look=plan.look,
         n_looks=plan.schedule.n_looks,
@@ -203,18 +203,18 @@ def monitor_definition(
         n_newest=int(plan.window.sum()),
         manifest=table.manifest,
         signals=(
-            *_promise_signals(kept, table, plan),
-            *_calibration_signals(calibrated, plan),
-            *_attribute_signals(attributes, plan),
-            _together_signal(together, plan),
-            *_volume_signals(volume, mix, plan),
-            *_handling_signals(handling, plan),
+            *promise_signals(kept, table, plan),
+            *calibration_signals(calibrated, plan),
+            *attribute_signals(attributes, plan),
+            together_signal(together, plan),
+            *volume_signals(volume, mix, mixed, plan),
+            *handling_signals(handling, plan),
         ),
         promise=promised,
         volume=volume,
         together={name: float(getattr(together, name)) for name in together.__slots__},
         weeks=weeks,
-        classes=compare_classes(definition, classes, before, now, weeks=spans),
+        classes=mixed,
         promises=pd.DataFrame(
             [[getattr(item, name) for name in PROMISE_COLUMNS] for item in kept],
             columns=list(PROMISE_COLUMNS),
@@ -268,7 +268,7 @@ def _find_promise(
 ) -> tuple[Promise, float, list[str]]:
     """Return what was promised, the error of judging each rate, and what a reader must know."""
     definition, rows = champion
-    error_rate = plan.levels["promise"] / len(_TARGETS)
+    error_rate = plan.levels["promise"] / len(WORDS)
     if isinstance(promise, Promise):
         if promise.version in {"", definition.version}:
             return promise, error_rate, []
@@ -368,153 +368,3 @@ def _count_weeks(
     n_before = int((span < 0).sum())
     totals = np.concatenate([totals[:n_before], totals[totals.size - n_newest :]])
     return weeks, compare_volume(totals, n_before=n_before, n_now=n_newest)
-
-
-# ---- what is said ------------------------------------------------------------------------------------
-
-
-def _judge(p_value: float, level: float) -> Status:
-    if math.isnan(p_value):
-        return "too early"
-    return "alarm" if p_value <= level else "quiet"
-
-
-def _number(p_value: float) -> float | None:
-    return None if math.isnan(p_value) else p_value
-
-
-def _promise_signals(kept: tuple[KeptPromise, ...], table: LeadTable, plan: Plan) -> list[Signal]:
-    signals = []
-    for item in kept:
-        early = item.verdict == "too early"
-        signals.append(
-            Signal(
-                family="promise",
-                name=WORDS[item.target],
-                status="alarm" if item.verdict == "promise broken" else "too early" if early else "quiet",
-                p_value=min(1.0, 1 / item.evidence) if item.evidence > 0 else 1.0,
-                level=item.error_rate,
-                words=item.words,
-            )
-        )
-    told = {item.target for item in kept}
-    for target, role in (("accepted", "verdict"), ("won", "outcome")):
-        if target not in told and table.contract.column_by_role(role) is not None:
-            signals.append(
-                Signal(
-                    family="promise",
-                    name=WORDS[target],
-                    status="too early",
-                    p_value=None,
-                    level=plan.levels["promise"] / len(_TARGETS),
-                    words="nothing was promised, and there are too few matured leads before",
-                )
-            )
-    return signals
-
-
-def _calibration_signals(calibrated: Mapping[str, Calibrated], plan: Plan) -> list[Signal]:
-    signals = []
-    for target, item in calibrated.items():
-        level = plan.levels["calibration"] / max(len(calibrated), 1) / plan.looks_with(target)
-        signals.append(
-            Signal(
-                family="calibration",
-                name=WORDS[target],
-                status=_judge(item.p_value, level),
-                p_value=_number(item.p_value),
-                level=level,
-                words=item.words,
-            )
-        )
-    return signals
-
-
-def _attribute_signals(attributes: pd.DataFrame, plan: Plan) -> list[Signal]:
-    level = plan.level("attributes")
-    signals = []
-    for row in attributes.to_dict("records"):
-        words = [f"{row['test'] or 'values'}: distance {row['distance']:.2f}"]
-        if row["test"] == "":
-            words = ["not compared"]
-        missing = row["missing_now"] - row["missing_before"]
-        if not math.isnan(missing):
-            words.append(f"missing {format_points(missing)}")
-        if row["n_new_levels"]:
-            noun = "new level" if row["n_new_levels"] == 1 else "new levels"
-            words.append(f"{row['n_new_levels']} {noun} on {row['leads_in_new_levels']:,} leads")
-        signals.append(
-            Signal(
-                family="attributes",
-                name=str(row["attribute"]),
-                status=_judge(row["p_adjusted"], level),
-                p_value=_number(row["p_adjusted"]),
-                level=level,
-                words=", ".join(words),
-            )
-        )
-    return signals
-
-
-def _together_signal(together: Together, plan: Plan) -> Signal:
-    level = plan.level("together")
-    told = (
-        "too few leads to compare"
-        if math.isnan(together.p_value)
-        else (
-            f"a model tells the newest leads from those before with an AUC of {together.auc:.2f} "
-            f"({together.auc_low:.2f} to {together.auc_high:.2f}; 0.5 is not at all)"
-        )
-    )
-    return Signal(
-        family="together",
-        name="all attributes at once",
-        status=_judge(together.p_value, level),
-        p_value=_number(together.p_value),
-        level=level,
-        words=told,
-    )
-
-
-def _volume_signals(volume: dict[str, float], mix: float, plan: Plan) -> list[Signal]:
-    level = plan.level("volume and mix")
-    tested = np.array([volume["p_value"], mix])
-    known = ~np.isnan(tested)
-    adjusted = np.full(2, np.nan)
-    adjusted[known] = holm(tested[known])
-    told = f"{format_count(volume['now'])} leads a week, before {format_count(volume['before'])}"
-    return [
-        Signal(
-            family="volume and mix",
-            name=name,
-            status=_judge(float(value), level),
-            p_value=_number(float(value)),
-            level=level,
-            words=words,
-        )
-        for name, value, words in (
-            ("leads a week", adjusted[0], f"{told}; a season looks the same as a change"),
-            ("shares of the classes", adjusted[1], "see the table of classes"),
-        )
-        if plan.dated or name != "leads a week"
-    ]
-
-
-def _handling_signals(handling: list[dict[str, Any]], plan: Plan) -> list[Signal]:
-    level = plan.level("handling")
-    tested = np.array([row["p_value"] for row in handling], dtype=np.float64)
-    known = ~np.isnan(tested)
-    adjusted = np.full(tested.size, np.nan)
-    if known.any():
-        adjusted[known] = holm(tested[known])
-    return [
-        Signal(
-            family="handling",
-            name=str(row["what"]),
-            status=_judge(float(value), level),
-            p_value=_number(float(value)),
-            level=level,
-            words=str(row["words"]),
-        )
-        for row, value in zip(handling, adjusted, strict=True)
-    ]

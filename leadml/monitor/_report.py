@@ -91,7 +91,7 @@ class MonitorReport:
     definition: str
     version: str
     bundle: str | None
-    as_of: date
+    as_of: date | None
     since: date | None
     look: int
     n_looks: int
@@ -201,7 +201,7 @@ class MonitorReport:
             "bundle": self.bundle,
             "alarm": self.alarm,
             "headline": self.headline,
-            "as_of": self.as_of.isoformat(),
+            "as_of": None if self.as_of is None else self.as_of.isoformat(),
             "since": None if self.since is None else self.since.isoformat(),
             "look": self.look,
             "n_looks": self.n_looks,
@@ -222,11 +222,12 @@ class MonitorReport:
         }
 
     def __repr__(self) -> str:
+        day = "" if self.as_of is None else f" as of {self.as_of}"
         span = "" if self.since is None else f", look {self.look} of {self.n_looks} since {self.since}"
         lines = [
             self.headline,
             (
-                f"{self.definition} {self.version} as of {self.as_of}{span}: {self.n_since:,} leads, "
+                f"{self.definition} {self.version}{day}{span}: {self.n_since:,} leads, "
                 f"{self.n_before:,} before"
             ),
         ]

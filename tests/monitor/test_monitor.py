@@ -163,6 +163,19 @@ def test_only_the_correlation_changes_and_no_single_attribute_says_so(champion, 
     assert "alarm" not in {status for (family, _), status in found.items() if family == "attributes"}
 
 
+def test_the_class_that_moved_most_is_named(champion, calm, since):
+    table, targets = change(
+        calm,
+        lambda frame, rows, _: frame.assign(purchase_timeframe=frame["purchase_timeframe"].where(~rows, 3)),
+    )
+    report = monitor_definition(champion, table, targets, since=since, as_of=LATE)
+    (signal,) = (one for one in report.alarms if one.name == "shares of the classes")
+    hot = report.classes.set_index("lead_class").loc["hot"]
+    assert hot["moved"] > 0.1
+    told = f"hot is {hot['share_now']:.0%} of the leads, before {hot['share_before']:.0%}"
+    assert signal.words.replace("\N{NO-BREAK SPACE}", "").startswith(told)
+
+
 def test_a_new_level_is_named_only_if_many_leads_share_it(champion, calm, since):
     table, targets = change(calm, new_source)
     row = monitor_definition(champion, table, targets, since=since, as_of=LATE).attributes
@@ -390,9 +403,14 @@ def test_leads_without_dates_are_compared_as_one_look(champion, calm):
     contract = parse_contract(text, source="sequence.yaml")
     frame = calm.frame.assign(created_on=np.arange(len(calm), dtype=float))
     table = dataclasses.replace(calm, frame=frame, contract=contract)
+    report = monitor_definition(
+        champion, dataclasses.replace(table, as_of=dt.date(1970, 1, 1)), compute_targets(table)
+    )
+    assert report.as_of is None
+    assert "1970-01-01" not in build_monitor_page(report) + repr(report) + str(report.to_dict())
     report = monitor_definition(champion, table, compute_targets(table))
     assert isinstance(report, MonitorReport)
-    assert report.since is None
+    assert (report.since, report.as_of) == (None, calm.as_of)
     assert report.weeks.empty
     assert report.to_dict()["look_on"] is None
     assert ("volume and mix", "leads a week") not in statuses(report)
