@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leadml.leads._audit_changes import audit_changes
 from leadml.leads._audit_kinds import audit_kinds
 from leadml.leads._audit_labels import audit_labels
 from leadml.leads._audit_leaks import audit_leaks
@@ -54,6 +55,7 @@ def audit_leads(table: LeadTable, *, as_of: dt.date | None = None) -> AuditRepor
         findings.append(_unlabelled())
     findings += audit_time(table, targets)
     proxies = {finding.column for finding in findings if finding.code == "date_proxy" and finding.column}
+    findings += audit_changes(table, targets, explained=proxies)
     findings += audit_leaks(table, targets, explained=proxies)
     told = {each.column for each in findings if each.code in _TELLS_BY_MISSING and each.column}
     findings += audit_kinds(table, targets, told=told, explained=proxies)

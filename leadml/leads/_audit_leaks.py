@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,11 @@ MISSING_AUC = 0.60
 _LEAST_LABELS = 20
 _PURE = 0.98
 _TAIL = 0.05
+_SAME_ORDER = 0.8
+_CHANCE = 1e-6
+_TEXTS_FROM = 20
+_MOST_USUAL, _LEAST_COVERED = 0.7, 0.05
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _SUSPICIONS = frozenset({"leakage_suspected", "values_jump"})
 _DURATION = re.compile(r"\b(days|hours|minutes|duration|elapsed)\b(?!\s+since)", re.IGNORECASE)
 _EVENTS = (
@@ -142,6 +148,16 @@ def _leaks(
             " something has ended. If that is the deal, declare `known_at: after`.",
             evidence=evidence,
         )
+    elif (words := _outcome_words(values, y)) is not None:
+        yield AuditFinding(
+            code="outcome_in_text",
+            severity="warning",
+            column=column.name,
+            message=f"its texts hold {words['words']:.0f} words with which {target} is"
+            f" {share(words['rate'])}, in {share(words['covered'])} of the texts: they are notes on how it"
+            " went. Leave it out.",
+            evidence={**evidence, **words},
+        )
     yield from _jumps(column, values, y, evidence)
     yield from _missingness(column, values, y, evidence)
 
@@ -242,18 +258,38 @@ def _outcome_durations(table: LeadTable, attributes: list[Column]) -> Iterator[A
                 known = ~np.isnan(days) & ~np.isnan(numbers)
                 if known.sum() < _LEAST_LABELS or np.unique(numbers[known]).size < 5:
                     continue
-                near = float((np.abs(days - numbers)[known] <= 1.0).mean())
-                if near >= 0.9:
-                    yield AuditFinding(
-                        code="outcome_duration",
-                        severity="error",
-                        column=column.name,
-                        message=f"is the number of days until the lead was {role} ({share(near)} of the"
-                        " leads):"
-                        " nobody knows it before. Declare `known_at: after` or leave it out.",
-                        evidence={"n": int(known.sum()), "share": round(near, 4), "until": role},
-                    )
+                finding = _duration_finding(column, days[known], numbers[known], role)
+                if finding is not None:
+                    yield finding
                     break
+
+
+def _duration_finding(
+    column: Column, days: NDArray[np.float64], numbers: NDArray[np.float64], role: str
+) -> AuditFinding | None:
+    near = float((np.abs(days - numbers) <= 1.0).mean())
+    evidence: dict[str, Any] = {"n": len(days), "share": round(near, 4), "until": role}
+    if near >= 0.9:
+        return AuditFinding(
+            code="outcome_duration",
+            severity="error",
+            column=column.name,
+            message=f"is the number of days until the lead was {role} ({share(near)} of the leads): nobody"
+            " knows it before. Declare `known_at: after` or leave it out.",
+            evidence=evidence,
+        )
+    ranks = pd.DataFrame({"days": days, "numbers": numbers}).rank()
+    alike = float(ranks["days"].corr(ranks["numbers"]))
+    if len(days) < 5 * _LEAST_LABELS or not alike >= _SAME_ORDER:
+        return None
+    return AuditFinding(
+        code="outcome_duration",
+        severity="warning",
+        column=column.name,
+        message=f"goes with the days until the lead was {role} (rank correlation {alike:.2f}): it looks"
+        " measured afterwards. If so, declare `known_at: after`.",
+        evidence={**evidence, "rank_correlation": round(alike, 3)},
+    )
 
 
 def _filled_only(values: pd.Series[Any], y: NDArray[np.float64]) -> dict[str, float] | None:
@@ -307,20 +343,71 @@ def _missingness(
 
 
 def _target_rates(values: pd.Series[Any], y: NDArray[np.float64]) -> bool:
-    """Say whether a number equals the label's rate among the leads that carry it."""
-    if not pd.api.types.is_float_dtype(values.dtype):
+    """Say whether a number equals the label's rate, or its percentage, among the leads that carry it."""
+    if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
         return False
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = values.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     known = ~np.isnan(numbers)
-    if known.mean() < 0.5 or numbers[known].min() < 0 or numbers[known].max() > 1:
+    if known.mean() < 0.5 or numbers[known].min() < 0 or numbers[known].max() > 100:
         return False
     codes, distinct = pd.factorize(numbers[known])
     if len(distinct) < 3 or len(distinct) > known.sum() / 10:
         return False
     size = np.bincount(codes)
     rate = np.bincount(codes, weights=y[known]) / size
-    near = np.abs(rate - distinct) <= 0.25 * np.sqrt(rate * (1 - rate) / size) + 1e-6
-    return bool(size[near].sum() >= 0.9 * size.sum())
+    tolerance = 0.25 * np.sqrt(rate * (1 - rate) / size) + 1e-6
+    if distinct.max() > 1:
+        if not _differ(size, rate):  # any percentages near the base rate would be near all rates
+            return False
+        distinct, tolerance = distinct / 100, tolerance + (0.005 if (distinct % 1 == 0).all() else 0.0)
+    return bool(size[np.abs(rate - distinct) <= tolerance].sum() >= 0.9 * size.sum())
+
+
+def _differ(size: NDArray[np.int64], rate: NDArray[np.float64]) -> bool:
+    """Say whether rates of groups differ far more than by chance."""
+    from scipy.stats import chi2
+
+    pooled = float((size * rate).sum() / size.sum())
+    if pooled in {0.0, 1.0}:
+        return False
+    statistic = float((size * (rate - pooled) ** 2).sum() / (pooled * (1 - pooled)))
+    return bool(chi2.sf(statistic, len(size) - 1) < _CHANCE)
+
+
+def _outcome_words(values: pd.Series[Any], y: NDArray[np.float64]) -> dict[str, float] | None:
+    """Return how much words tell that stand (nearly) only in the texts of one outcome."""
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return None
+    codes = values.cat.codes.to_numpy()
+    sizes = np.bincount(codes[codes >= 0], minlength=len(values.cat.categories))
+    positive = np.bincount(codes[codes >= 0], weights=y[codes >= 0], minlength=len(sizes))
+    base = float(y.mean())
+    if (sizes > 0).sum() <= _TEXTS_FROM or not 0.0 < base < 1.0:
+        return None
+    places = [set(_WORD.findall(str(text).casefold())) for text in values.cat.categories]
+    total: Counter[str] = Counter()
+    won: Counter[str] = Counter()
+    for words, n, k in zip(places, sizes, positive, strict=True):
+        for word in words:
+            total[word] += int(n)
+            won[word] += int(k)
+    best: dict[str, float] | None = None
+    for label, usual in ((1.0, base), (0.0, 1.0 - base)):
+        telling = {
+            word
+            for word, n in total.items()
+            if (won[word] if label else n - won[word]) >= 0.95 * n and n * np.log(usual) < np.log(_CHANCE)
+        }
+        mine = np.array([bool(words & telling) for words in places])
+        covered = float(sizes[mine].sum() / max(sizes.sum(), 1))
+        if (
+            usual <= _MOST_USUAL
+            and covered >= _LEAST_COVERED
+            and covered > (best or {"covered": 0.0})["covered"]
+        ):
+            rate = float(positive[mine].sum() / sizes[mine].sum())
+            best = {"words": float(len(telling)), "rate": round(rate, 4), "covered": round(covered, 4)}
+    return best
 
 
 def _pure_ends(codes: NDArray[np.int64], y: NDArray[np.float64]) -> dict[str, float] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -37,7 +36,6 @@ def audit_time(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding
     yield from _special_values(table, targets)
     yield from _date_proxies(table, start)
     yield from _drift(targets)
-    yield from _schema_changes(table, targets)
     if not dated:
         return
     yield from _windows(table, targets)
@@ -337,34 +335,6 @@ def _drift(targets: pd.DataFrame) -> Iterator[AuditFinding]:
             f" {share(rates[-1])} in"
             " the newest: a model of the past predicts another level. Confirm out of time.",
             evidence={"target": target, "rates": [round(float(rate), 4) for rate in rates]},
-        )
-
-
-def _schema_changes(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
-    """Yield attributes that began or ceased to be filled at some time."""
-    start = targets["t0"]
-    known = start.notna().to_numpy()
-    if known.sum() < 10 * _LEAST:
-        return
-    order = np.argsort(start[known].to_numpy(), kind="stable")
-    for column in table.contract.columns:
-        if column.role != "attribute" or column.name not in table.frame.columns:
-            continue
-        filled = table.frame[column.name].notna().to_numpy()[known][order]
-        parts = [float(part.mean()) for part in np.array_split(filled, 10)]
-        jump = max(
-            (abs(after - before), place) for place, (before, after) in enumerate(itertools.pairwise(parts))
-        )
-        if abs(parts[0] - parts[-1]) < 0.5 or jump[0] < 0.3:
-            continue
-        yield AuditFinding(
-            code="schema_change",
-            severity="warning",
-            column=column.name,
-            message=f"is filled in {share(parts[0])} of the oldest tenth and {share(parts[-1])} of the"
-            " newest:"
-            " the form or the field changed. A model takes that for a property of the lead.",
-            evidence={"filled": [round(part, 4) for part in parts]},
         )
 
 

@@ -27,6 +27,9 @@ LEAKS = {
 }
 OTHER_TRAPS = {
     "batch_upload",
+    "levels_replaced",
+    "outcome_in_text",
+    "unit_change",
     "duplicate_column",
     "duplicate_leads",
     "identifier_as_attribute",
@@ -215,6 +218,29 @@ def test_a_rate_computed_from_the_answers_is_a_leak(audited):
     assert report.columns("target_rate_column") == ("source_rate",)
 
 
+def test_a_rate_computed_from_the_answers_is_a_leak_as_a_percentage_too(audited):
+    rng = np.random.default_rng(1)
+    source = rng.integers(0, 12, N)
+    won = rng.random(N) < 0.05 + 0.04 * source
+    percent = (100 * pd.Series(won).groupby(source).transform("mean")).round().astype(int).to_numpy()
+    honest = {"discount": rng.integers(10, 40, N), "number": source + 1, "score": rng.integers(0, 101, N)}
+    kinds = dict.fromkeys(["percent", *honest], "integer")
+    report = audited({"percent": percent, **honest}, kinds=kinds, won=won)
+    assert report.columns("target_rate_column") == ("percent",)
+
+
+def test_notes_on_how_it_went_are_a_leak_and_other_texts_are_not(audited):
+    won, rng = labels(), np.random.default_rng(1)
+    honest = [f"{rng.choice(['called', 'mailed'])} {n % 60} {rng.choice(['web', 'fair'])}" for n in range(N)]
+    told = np.where(won & (rng.random(N) < 0.5), "; order received", "")
+    columns = {"honest": honest, "notes": [f"{text}{end}" for text, end in zip(honest, told, strict=True)]}
+    report = audited(columns, kinds=dict.fromkeys(columns, "category"), won=won)
+    assert report.columns("outcome_in_text") == ("notes",)
+    found = next(each for each in report.findings if each.code == "outcome_in_text")
+    assert (found.evidence["words"], found.evidence["rate"]) == (2, 1)
+    assert "order" not in found.message  # a note may name somebody
+
+
 def test_a_duration_that_ends_with_the_deal_is_a_leak(tmp_path):
     rng = np.random.default_rng(0)
     start = pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 200, 400), unit="D")
@@ -236,6 +262,16 @@ windows: {outcome: 100 days}
 """
     report = audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
     assert report.columns("outcome_duration") == ("lag",)
+    assert report.findings[0].severity == "error"
+    frame["lag"] = (lag * rng.uniform(0.6, 1.4, 400)).astype(int) + 3  # measured by somebody else
+    frame.to_csv(tmp_path / "leads.csv", index=False)
+    report = audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
+    (found,) = [each for each in report.findings if each.code == "outcome_duration"]
+    assert (found.severity, found.evidence["rank_correlation"] > 0.8) == ("warning", True)
+    frame["lag"] = np.maximum(1, lag // 2 + rng.integers(0, 90, 400))
+    frame.to_csv(tmp_path / "leads.csv", index=False)
+    report = audit_leads(read_leads(parse_contract(text, folder=tmp_path)))
+    assert report.columns("outcome_duration") == ()
 
 
 def test_single_values_unlike_their_neighbours_are_told(audited):
@@ -307,6 +343,47 @@ def test_a_form_that_changed_is_told(audited):
     assert audited({"budget": budget}, kinds={"budget": "category"}, dates=dates).columns(
         "schema_change"
     ) == ("budget",)
+
+
+def test_values_renamed_in_the_middle_are_told(audited):
+    rng = np.random.default_rng(0)
+    day = np.sort(rng.integers(0, 600, N))
+    dates = (pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
+    source, late = rng.choice(["web", "fair", "phone"], N, p=[0.5, 0.3, 0.2]), day > 300
+    columns = {
+        "renamed": np.where(late & (source == "fair"), "event", source),
+        "system": np.where(late, source, np.char.upper(source)),
+        "stopped": np.where(late & (source == "fair"), "web", source),
+        "new": np.where(late & (source == "web") & (rng.random(N) < 0.5), "chat", source),
+        "same": source,
+    }
+    report = audited(columns, kinds=dict.fromkeys(columns, "category"), dates=dates)
+    found = {each.column: each.evidence for each in report.findings if each.code == "levels_replaced"}
+    assert set(found) == {"renamed", "system"}
+    assert (found["renamed"]["ended"], found["renamed"]["begun"]) == (1, 1)
+    assert (found["system"]["ended"], found["system"]["begun"]) == (3, 3)
+    for evidence in found.values():
+        assert abs(pd.Timestamp(evidence["about"]) - pd.Timestamp("2021-10-28")) < pd.Timedelta(days=5)
+
+
+@pytest.mark.parametrize("factor", [1000, 30, 1 / 12])
+def test_another_unit_from_some_day_on_is_told(audited, factor):
+    rng = np.random.default_rng(0)
+    day = np.sort(rng.integers(0, 600, N))
+    dates = (pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
+    amount = np.exp(rng.normal(3, 0.8, N))
+    columns = {
+        "changed": np.where(day > 400, amount * factor, amount).round(3),
+        "grown": (amount * np.exp(day / 200)).round(3),
+        "larger": np.where(day > 400, amount * 2, amount).round(3),
+        "wider": np.where(day > 400, amount * np.exp(rng.normal(2, 3, N)), amount).round(3),
+        "same": np.where(rng.random(N) < 0.4, 0, amount).round(3),
+    }
+    report = audited(columns, kinds=dict.fromkeys(columns, "number"), dates=dates)
+    (found,) = [each for each in report.findings if each.code == "unit_change"]
+    assert found.column == "changed"
+    assert found.evidence["factor"] == pytest.approx(factor, rel=0.15)
+    assert abs(pd.Timestamp(found.evidence["from"]) - pd.Timestamp("2022-02-06")) < pd.Timedelta(days=3)
 
 
 def test_results_that_begin_late_are_told(tmp_path):
