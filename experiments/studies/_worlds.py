@@ -59,6 +59,7 @@ VERDICT_CONTRACT = _widen(
     "verdict: {from: leads.verdict, role: verdict, accepted: [accepted], rejected: [rejected], "
     "pending: [pending]}"
 )
+SEGMENT_CONTRACT = _widen("industry: {from: leads.industry, role: attribute, type: category}")
 
 TRUTH = {"employees": 50, "months": 12, "title": "manager", "engagement": 10}
 LEVELS = ("staff", "manager", "director", "vp", "c_level")
@@ -203,6 +204,7 @@ def make_study(
     as_of: dt.date = dt.date(2025, 7, 20),
     accounts: bool = False,
     verdicts: bool = False,
+    segments: bool = False,
 ) -> Study:
     """Draw outcomes and give them as a company would record them."""
     n = len(frame)
@@ -221,7 +223,13 @@ def make_study(
     )
     table = LeadTable(
         frame=frame,
-        contract=ACCOUNT_CONTRACT if accounts else VERDICT_CONTRACT if verdicts else CONTRACT,
+        contract=ACCOUNT_CONTRACT
+        if accounts
+        else VERDICT_CONTRACT
+        if verdicts
+        else SEGMENT_CONTRACT
+        if segments
+        else CONTRACT,
         manifest=Manifest(read=n, kept=n, quarantined=0, duplicates=0),
         quarantine=pd.DataFrame(columns=["table", "line", "column", "rule", "shape"]),
         as_of=as_of,

@@ -16,6 +16,7 @@ from leadml.cli._output import (
     Json,
     Leads,
     RandomState,
+    UsageError,
     as_day,
     finish,
     print_json,
@@ -147,9 +148,41 @@ def propose(
         float | None, typer.Option("--minimum-acceptance", metavar="SHARE", help="Agreed share, such as 0.6.")
     ] = None,
     error_rate: Annotated[
-        float, typer.Option("--error-rate", min=1e-6, max=0.5, help="Chance of any false proposal.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            "--error-rate",
+            metavar="RATE",
+            min=1e-6,
+            max=0.5,
+            help="Chance of any false proposal [default: 0.05].",
+        ),
+    ] = None,
+    error_rate_per_year: Annotated[
+        float | None,
+        typer.Option(
+            "--error-rate-per-year",
+            metavar="RATE",
+            min=1e-6,
+            max=0.5,
+            help="The same for a year of reviews, shared among them.",
+        ),
+    ] = None,
+    reviews_per_year: Annotated[
+        int | None, typer.Option("--reviews-per-year", metavar="N", min=1, help="[default: 4.]")
+    ] = None,
+    looks: Annotated[
+        int | None,
+        typer.Option("--looks", metavar="N", min=1, help="Planned looks at one watched change [default: 1]."),
+    ] = None,
     max_changes: Annotated[int, typer.Option("--max-changes", min=1, max=3, help="Changes at once.")] = 2,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--segment",
+            metavar="ATTRIBUTE",
+            help="Let a threshold differ by this attribute, if the difference is confirmed; repeatable.",
+        ),
+    ] = None,
     confirm_from: Annotated[
         str | None,
         typer.Option("--confirm-from", metavar="DATE", help="[default: the last two matured quarters.]"),
@@ -183,8 +216,9 @@ def propose(
             capacity=capacity,
             minimum_acceptance=minimum_acceptance,
         ),
-        error_rate=error_rate,
+        error_rate=_share_error_rate(error_rate, error_rate_per_year, reviews_per_year, looks),
         max_changes=max_changes,
+        segments=tuple(segment or ()),
         confirm_from=as_day(confirm_from, option="--confirm-from"),
     )
     sample = None if explored is None else read_exploration(explored)
@@ -199,6 +233,21 @@ def propose(
     else:
         print(result)
     finish(rows=result.table.manifest)
+
+
+def _share_error_rate(
+    rate: float | None, yearly: float | None, reviews: int | None, looks: int | None
+) -> float | None:
+    """Return the error rate of the review, if one is asked for: its own or its share of a year's."""
+    from leadml.propose import split_error_rate
+
+    if yearly is None:
+        if reviews is not None or looks is not None:
+            raise UsageError("--reviews-per-year, --looks: expected --error-rate-per-year beside them.")
+        return rate
+    if rate is not None:
+        raise UsageError("--error-rate, --error-rate-per-year: expected one of them, got both.")
+    return split_error_rate(yearly, reviews_per_year=reviews or 4, looks=looks or 1)
 
 
 def _answer(experiment: Experiment, changes: list[str], *, explored: pd.DataFrame | None, json: bool) -> None:

@@ -60,6 +60,7 @@ from leadml.definitions._read import load_definition, parse_definition
 from leadml.definitions._report import Finding, LintReport
 from leadml.definitions._rules import Rule, describe_rules
 from leadml.definitions._scorecard import Scorecard, ScoreCurve, ScoreInput, ScoreTable
+from leadml.definitions._segment import other_leads, say_segmented
 from leadml.definitions._words import describe_criterion
 from leadml.definitions._write import Change, ChangeKind, apply_changes, next_version
 
@@ -133,9 +134,11 @@ __all__ = [
     "load_definition",
     "make_page",
     "next_version",
+    "other_leads",
     "parse_criterion",
     "parse_definition",
     "points_scale",
+    "say_segmented",
     "used_attributes",
     "walk_criteria",
 ]

@@ -19,6 +19,7 @@ from leadml.definitions._definition import (
 )
 from leadml.definitions._grammar import format_criterion, format_value, read_criterion
 from leadml.definitions._read import Place, read_places
+from leadml.definitions._segment import read_segmented, write_segmented
 from leadml.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Change", "ChangeKind", "apply_changes", "next_version"]
 
 ChangeKind = Literal[
-    "threshold", "level_added", "level_removed", "dropped", "added", "at_least", "group", "points"
+    "threshold", "level_added", "level_removed", "dropped", "added", "at_least", "group", "points", "segment"
 ]
-_MOVES_ADDRESSES = frozenset({"dropped", "added", "group"})
+_MOVES_ADDRESSES = frozenset({"dropped", "added", "group", "segment"})
 _OF_GROUPS = frozenset({"added", "at_least", "group"})
 _GROUP_WORDS = re.compile(r"(?:(?P<all>all)|(?P<any>any)|at least (?P<k>[0-9]{1,4})) of [0-9]{1,4}")
 _POINTS_WORDS = re.compile(r"(?P<points>-?[0-9]+(?:\.[0-9]+)?) points for (?P<when>.+)", re.DOTALL)
@@ -47,13 +48,15 @@ class Change:
     address : str
         The criterion that changes; for ``added``, ``at_least`` and ``group`` the group, for example ``hot``
         or ``hot.any_of``; for ``points`` the rule, for example ``engagement.page_views``.
-    kind : {"threshold", "level_added", "level_removed", "dropped", "added", "at_least", "group", "points"}
-        What happens.
+    kind : {"threshold", "level_added", "level_removed", "dropped", "added", "at_least", "group", "points", \
+            "segment"}
+        What happens; ``segment``: the threshold differs in one segment.
     written : str
         What the definition says today: the criterion, the number of an ``at_least``, ``all of 4`` for a
         group, ``10 points for page_views >= 5`` for a rule of points; empty for ``added``.
     proposed : str or None
-        What it will say, such as ``at least 3 of 4``; None for ``dropped``.
+        What it will say, such as ``at least 3 of 4``, or ``employees >= 20 where industry in [software], else
+        employees >= 50`` for a ``segment``; None for ``dropped``.
     """
 
     address: str
@@ -201,6 +204,8 @@ def _changed_group(group: Group, change: Change, definition: Definition) -> Grou
             continue
         if isinstance(member, Group):
             members.append(_changed_group(member, change, definition))
+        elif member.address == change.address and change.kind == "segment":
+            members.append(_segmented(change, definition))
         elif member.address == change.address:
             members.append(_proposed(change, definition))
         else:
@@ -236,6 +241,16 @@ def _proposed(change: Change, definition: Definition, *, words: str | None = Non
             f"got {change.proposed!r}.{reason}"
         )
     return criterion
+
+
+def _segmented(change: Change, definition: Definition) -> Group:
+    group = read_segmented(change.proposed or "", definition.typed_attributes())
+    if group is None:
+        raise DefinitionError(
+            f"{definition.source}: change of {change.address!r}: expected `employees >= 20 where industry in "
+            f"[software], else employees >= 50` or the like, got {change.proposed!r}."
+        )
+    return group
 
 
 def _proposed_k(change: Change, definition: Definition) -> int:
@@ -290,6 +305,9 @@ def _candidates(definition: Definition, place: Place, change: Change, version: s
     elif change.kind == "added" and place.items is not None:
         for words in _styles(change.proposed or ""):
             yield _with(text, place.items, words)
+    elif change.kind == "segment":
+        for words in write_segmented(_segmented(change, definition)):
+            yield text[: place.node.start] + words + text[_tight_end(place.node, text) :]
     elif isinstance(place.node, ScalarNode):
         old, new = definition.criterion(change.address), _proposed(change, definition)
         yield from _renumbered(text, place.node, old, new)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Literal, cast
 from leadml._yaml import Problems, parse_yaml, read_yaml
 from leadml.errors import ExperimentError
 from leadml.leads import is_address
-from leadml.propose import Goal
+from leadml.propose import Goal, split_error_rate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from leadml._yaml import MappingNode, Node
 
 __all__ = ["Experiment", "load_experiment", "parse_experiment"]
@@ -33,6 +35,15 @@ _KEYS = (
     "proposals",
     "also_try",
     "ratings",
+)
+_PROPOSALS = (
+    "max_changes",
+    "max_candidates",
+    "error_rate",
+    "error_rate_per_year",
+    "reviews_per_year",
+    "looks",
+    "segments",
 )
 _EXTRAS = ("ebm",)
 _TARGETS = ("accepted", "won")
@@ -63,7 +74,9 @@ class Experiment:
     max_changes, max_candidates : int
         Changes per proposal, and candidates registered for confirmation.
     error_rate : float
-        Chance of any false proposal in this review, in (0, 0.5).
+        Chance of any false proposal in this review, in (0, 0.5). The file may give it for a year instead.
+    segments : tuple of str
+        Attributes by which a threshold may differ, if the evidence for the difference is confirmed.
     also_try : tuple of {"ebm"}
         Further candidates for the models: the explainable boosting machine (extra ``ebm``; slow).
     ratings : tuple of Path
@@ -87,6 +100,7 @@ class Experiment:
     max_changes: int = 2
     max_candidates: int = 3
     error_rate: float = 0.05
+    segments: tuple[str, ...] = ()
     also_try: tuple[str, ...] = ()
     ratings: tuple[Path, ...] = ()
     ratings_key: Path | None = None
@@ -121,7 +135,7 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
     paths = {key: problems.text(top.get(key), key) for key in ("definition", "contract", "leads")}
     proposals = problems.mapping(top.get("proposals"), "proposals")
     if proposals is not None:
-        problems.keys(proposals, "proposals", ("max_changes", "max_candidates", "error_rate"))
+        problems.keys(proposals, "proposals", _PROPOSALS)
 
     def option(key: str) -> Node | None:
         return None if proposals is None else proposals.get(key)
@@ -142,7 +156,8 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
         goal=_goal(problems, top.get("goal")),
         max_changes=_integer(problems, option("max_changes"), "max_changes", 2, 1, 3),
         max_candidates=_integer(problems, option("max_candidates"), "max_candidates", 3, 1, 3),
-        error_rate=_number(problems, option("error_rate"), "error_rate", 0.5) or 0.05,
+        error_rate=_error_rate(problems, option),
+        segments=problems.texts(option("segments"), "segments") if option("segments") is not None else (),
         also_try=_also_try(problems, top.get("also_try")),
         ratings=tuple(folder / sheet for sheet in sheets),
         ratings_key=None if key is None else folder / key,
@@ -155,6 +170,22 @@ def _read(top: MappingNode, *, source: str, folder: Path) -> Experiment:
 
 def _leads(text: str | None, folder: Path) -> Path | str | None:
     return text if text is None or is_address(text) else folder / text
+
+
+def _error_rate(problems: Problems, option: Callable[[str], Node | None]) -> float:
+    """Return the error rate of the review: given, or the share of a year's that falls on it."""
+    rate = _number(problems, option("error_rate"), "error_rate", 0.5)
+    yearly = _number(problems, option("error_rate_per_year"), "error_rate_per_year", 0.5)
+    reviews = _integer(problems, option("reviews_per_year"), "reviews_per_year", 4, 1, 366)
+    looks = _integer(problems, option("looks"), "looks", 1, 1, 366)
+    if yearly is None:
+        for name in ("reviews_per_year", "looks"):
+            if option(name) is not None:
+                problems.add(option(name), f"{name}: expected error_rate_per_year beside it, to be shared.")
+        return rate or 0.05
+    if rate is not None:
+        problems.add(option("error_rate"), "error_rate, error_rate_per_year: expected one of them, got both.")
+    return split_error_rate(yearly, reviews_per_year=reviews, looks=looks)
 
 
 def _targets(problems: Problems, node: Node | None) -> tuple[Target, ...]:

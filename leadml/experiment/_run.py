@@ -164,6 +164,7 @@ def _propose(
         max_changes=experiment.max_changes,
         max_candidates=experiment.max_candidates,
         error_rate=experiment.error_rate,
+        segments=experiment.segments,
         count=count,
         register=register or (lambda _registration: None),
         explored=explored,

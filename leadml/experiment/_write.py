@@ -332,6 +332,7 @@ def _first_items(experiment: Experiment) -> tuple[Item, ...]:
         "max_changes": experiment.max_changes,
         "max_candidates": experiment.max_candidates,
         "error_rate": experiment.error_rate,
+        "segments": ", ".join(experiment.segments),
         "confirm_from": experiment.confirm_from,
         "also_try": ", ".join(experiment.also_try),
     }

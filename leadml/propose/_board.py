@@ -17,6 +17,7 @@ from leadml.propose._rules import (
     find_patterns,
     read_handoff,
 )
+from leadml.propose._segments import build_segment_dials, check_segments_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,8 +80,8 @@ class Board:
     Attributes
     ----------
     dials : tuple of Dial
-        Class by class: its criteria in the order of the file, then those that may be added; behind them the
-        rules of points.
+        Class by class: its criteria in the order of the file, those that may be added, those that move a
+        threshold in segments only; behind them the rules of points.
     decides : tuple of bool
         Per dial, whether it can change who is handed over.
     class_names : tuple of str
@@ -108,8 +109,13 @@ class Board:
         return tuple(
             number
             for number, (dial, decides) in enumerate(zip(self.dials, self.decides, strict=True))
-            if decides and dial.alternatives
+            if decides and dial.alternatives and not dial.segment
         )
+
+    @property
+    def segmented(self) -> tuple[int, ...]:
+        """Dials that move a threshold in segments only, and decide; turned by themselves."""
+        return tuple(number for number, dial in enumerate(self.dials) if dial.segment)
 
     def addresses(self, edit: Edit) -> tuple[str, ...]:
         """Return the addresses an edit touches."""
@@ -117,6 +123,14 @@ class Board:
         if edit.variant < 0:
             return turned
         return (*turned, *(change.address for change in self.variants[edit.variant].changes))
+
+    def touched(self, edit: Edit) -> frozenset[str]:
+        """Return what an edit changes: addresses, and a segment in which one of them would differ.
+
+        A move in a segment so contains the move of the same criterion for all leads.
+        """
+        segments = (self.dials[dial].alternatives[number - 1].segment for dial, number in edit.turns)
+        return frozenset(self.addresses(edit)) | {f"where {segment}" for segment in segments if segment}
 
     def changes(self, edit: Edit) -> tuple[Change, ...]:
         """Return an edit as changes of the definition."""
@@ -159,7 +173,7 @@ class Board:
         turned = dict(edit.turns)
         bits = {}
         for number, dial in enumerate(self.dials):
-            if number not in turned and (dial.users or not self.decides[number]):
+            if number not in turned and (dial.users or dial.segment or not self.decides[number]):
                 continue
             met = dial.passes[turned.get(number, 0)][dial.codes[places]]
             for bit, address in enumerate(dial.criteria):
@@ -168,6 +182,20 @@ class Board:
         before = self.handed_over[places]
         return places[after & ~before], places[before & ~after]
 
+    def moved_elsewhere(self, edit: Edit, rows: Bits) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+        """Return the leads that the move of an edit would move outside its segment; None if it has none."""
+        if not any(self.dials[dial].segment for dial, _ in edit.turns):
+            return None
+        ((turned, number),) = edit.turns
+        dial = self.dials[turned]
+        own = next(place for place, other in enumerate(self.dials) if other.address == dial.address)
+        everywhere = Edit(turns=((own, dial.alternatives[number - 1].everywhere),), n_changes=1)
+        gained, lost = (
+            np.setdiff1d(whole, here)
+            for whole, here in zip(self.moved(everywhere, rows), self.moved(edit, rows), strict=True)
+        )
+        return gained, lost
+
 
 def build_board(
     definition: Definition,
@@ -175,6 +203,7 @@ def build_board(
     *,
     sample: Sample,
     as_of: date | None = None,
+    segments: Sequence[str] = (),
 ) -> Board:
     """Evaluate the written definition and everything it may be turned into.
 
@@ -186,6 +215,8 @@ def build_board(
         The leads whose quantiles bound the steps; what is known of them where `leads` are only a part.
     as_of : date or None
         The day at which ages end whose anchor is ``as_of``.
+    segments : sequence of str
+        Attributes by which thresholds may differ.
 
     Returns
     -------
@@ -193,6 +224,7 @@ def build_board(
     """
     # Says at once everything that does not fit between the definition and the leads.
     evaluate_criteria(definition, leads, as_of=as_of)
+    check_segments_known(definition, leads, segments)
     n_deciding = count_deciding(definition)
     dials: list[Dial] = []
     names: list[str] = []
@@ -204,13 +236,18 @@ def build_board(
             continue
         found = build_dials(definition, lead_class.rule, leads, sample=sample, as_of=as_of)
         added: tuple[Dial, ...] = ()
+        apart: tuple[Dial, ...] = ()
         if number < n_deciding:
             added = build_added_dials(definition, lead_class.rule, leads, sample=sample)
             rules.append(lead_class.rule)
             rooms.append(added)
-        dials += [*found, *added]
-        names += [lead_class.name] * len(found + added)
-        decides += [number < n_deciding] * len(found + added)
+            apart = build_segment_dials(
+                definition, found, leads, sample=sample, segments=segments, as_of=as_of
+            )
+        own = (*found, *added, *apart)
+        dials += own
+        names += [lead_class.name] * len(own)
+        decides += [number < n_deciding] * len(own)
     points = build_point_dials(definition, leads, sample=sample, as_of=as_of)
     dials += points
     names += [""] * len(points)
@@ -218,7 +255,7 @@ def build_board(
     handoff = read_handoff(
         definition, [_with_room(rule, room) for rule, room in zip(rules, rooms, strict=True)]
     )
-    deciding = [dial for dial, used in zip(dials, decides, strict=True) if used]
+    deciding = [dial for dial, used in zip(dials, decides, strict=True) if used and not dial.segment]
     patterns = find_patterns(
         {dial.address: dial.bits() for dial in deciding if not dial.group and not dial.users},
         len(leads),

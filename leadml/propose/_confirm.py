@@ -26,6 +26,7 @@ from leadml.propose._judge import NOTHING_KNOWN, Moved, Range, judge_moved, rang
 from leadml.propose._moment import check_moment
 from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking
 from leadml.propose._result import JudgedChange
+from leadml.propose._segments import SEGMENTS_DIFFER, compare_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,8 +137,13 @@ def _propose_best(
 
 def _adds_nothing(whole: JudgedChange, part: JudgedChange) -> bool:
     """Whether a change is a part of another and no worse on the newest matured leads."""
-    within = {change.address for change in part.changes} < {change.address for change in whole.changes}
-    return within and (part.value.value or 0.0) >= (whole.value.value or 0.0)
+    return _asked(part) < _asked(whole) and (part.value.value or 0.0) >= (whole.value.value or 0.0)
+
+
+def _asked(change: JudgedChange) -> set[str]:
+    """Return the criteria that change, and beside each whether it is for a segment only."""
+    segments = {f"{item.address} in a segment" for item in change.changes if item.kind == "segment"}
+    return {item.address for item in change.changes} | segments
 
 
 def add_late_checks(review: Review, confirmed: Confirmation, change: JudgedChange) -> JudgedChange:
@@ -173,7 +179,15 @@ def _count_edits(
     edits: tuple[Edit, ...], review: Review, confirmed: Confirmation
 ) -> tuple[ChangeCounts, ...]:
     later = review.windows.confirm | confirmed.newest
-    return tuple(count_change(review, confirmed, *review.board.moved(edit, later)) for edit in edits)
+    return tuple(
+        count_change(
+            review,
+            confirmed,
+            *review.board.moved(edit, later),
+            elsewhere=review.board.moved_elsewhere(edit, review.windows.confirm),
+        )
+        for edit in edits
+    )
 
 
 def judge_change(
@@ -210,6 +224,10 @@ def judge_change(
     grade = _grade(moved, review.gained_trusted)
     if grade == "A" and not _survives_missing(review, counts, verdict.value.low or 0.0):
         grade = "B"
+    p_value, guardrails = verdict.p_value, _guardrails(review, counts)
+    if counts.elsewhere is not None:
+        differs, p_differs = compare_segments(moved, counts.elsewhere, stakes, error_rate=error_rate)
+        p_value, guardrails = max(p_value, p_differs), (*guardrails, differs)
     return JudgedChange(
         status="not shown",
         changes=changes,
@@ -224,13 +242,13 @@ def judge_change(
         value=(verdict.value if moved.n or not moved.leads else NOTHING_KNOWN).scaled(scale),
         won=main if review.target == "won" else side,
         accepted=main if review.target == "accepted" else side,
-        p_value=verdict.p_value,
-        p_adjusted=verdict.p_value,
+        p_value=p_value,
+        p_adjusted=p_value,
         detectable=None if verdict.detectable is None else verdict.detectable * scale,
         confidence_level=1 - 2 * error_rate,
         tipping_point=_tipping_point(moved, stakes),
         reason="",
-        guardrails=_guardrails(review, counts),
+        guardrails=guardrails,
     )
 
 
@@ -318,6 +336,9 @@ def say_refusal(review: Review, confirmed: Confirmation, change: JudgedChange) -
         return "too few wins are recorded in the newest matured leads to confirm anything"
     if change.grade != "A":
         return "the newest matured leads have no label for all leads that it moves"
+    apart = [condition for condition in change.guardrails if condition.name == SEGMENTS_DIFFER]
+    if any(not condition.kept for condition in apart):
+        return f"segments may not differ on this evidence: {apart[0].words}"
     if change.p_adjusted > review.error_rate:
         return (
             "not confirmed on the newest matured leads: a change that brings nothing would look this good in "

@@ -56,6 +56,8 @@ class ChangeCounts:
         Acceptance of the leads moved, one per account.
     early : mapping of (label, "gained" or "lost") to (before, since)
         Labels that are known early, of the confirmation window and of newer leads.
+    elsewhere : Moved or None
+        Of a move in one segment: what it would move among all other leads, in the confirmation window.
     """
 
     moved: Moved
@@ -66,9 +68,17 @@ class ChangeCounts:
     accepted_gained: Tally
     accepted_lost: Tally
     early: Mapping[tuple[str, str], tuple[Tally, Tally]]
+    elsewhere: Moved | None = None
 
 
-def count_change(review: Review, confirmed: Confirmation, gained: Places, lost: Places) -> ChangeCounts:
+def count_change(
+    review: Review,
+    confirmed: Confirmation,
+    gained: Places,
+    lost: Places,
+    *,
+    elsewhere: tuple[Places, Places] | None = None,
+) -> ChangeCounts:
     """Count what a change moves.
 
     Parameters
@@ -77,6 +87,8 @@ def count_change(review: Review, confirmed: Confirmation, gained: Places, lost: 
     confirmed : Confirmation
     gained, lost : ndarray of int
         Leads moved, in the confirmation window and later.
+    elsewhere : tuple of ndarray of int, optional
+        Of a move in one segment: what it would gain and lose among all others, in the confirmation window.
 
     Returns
     -------
@@ -107,6 +119,7 @@ def count_change(review: Review, confirmed: Confirmation, gained: Places, lost: 
             for what, labels in early.items()
             for side, rows in (("gained", gained), ("lost", lost))
         },
+        elsewhere=None if elsewhere is None else count_confirmed(review, confirmed.labels, *elsewhere),
     )
 
 
@@ -137,6 +150,9 @@ def add_counts(parts: Sequence[ChangeCounts]) -> ChangeCounts:
                 key: (before + part.early[key][0], since + part.early[key][1])
                 for key, (before, since) in first.early.items()
             },
+            elsewhere=None
+            if first.elsewhere is None or part.elsewhere is None
+            else add_moved(first.elsewhere, part.elsewhere),
         )
     return first
 

@@ -72,6 +72,9 @@ class Dial:
         Address of the group of a written criterion, and how many members that group can do without.
     users : tuple of str
         Of a rule of points: the addresses of the criteria that ask for the score.
+    segment : str
+        Of a dial that moves a criterion, which has a dial of its own, in segments only: the attribute that
+        tells them apart.
     """
 
     address: str
@@ -85,6 +88,7 @@ class Dial:
     group: str = ""
     stands_in: tuple[str, int] = ("", 0)
     users: tuple[str, ...] = ()
+    segment: str = ""
 
     @property
     def criteria(self) -> tuple[str, ...]:

@@ -159,6 +159,8 @@ def _find_jobs(board: Board, max_changes: int) -> Iterator[Job]:
     turnable = board.turnable
     for dial in turnable:
         yield Job(dials=(dial,), only=(0,))
+    for dial in board.segmented:
+        yield Job(dials=(dial,), only=(0,))
     for variant, entry in enumerate(board.variants):
         if len(entry.changes) <= max_changes:
             yield Job(variant=variant)
@@ -223,6 +225,8 @@ def _read_edits(board: Board, job: Job) -> Iterator[tuple[tuple[int, ...], Edit]
     Those that would leave a group without enough criteria are left out.
     """
     n_changes = len(job.dials) + (len(board.variants[job.variant].changes) if job.variant >= 0 else 0)
+    # A threshold that differs in a segment is as much to agree to as two changes.
+    n_changes += sum(bool(board.dials[dial].segment) for dial in job.dials)
     turns = [
         [
             (dial, number)

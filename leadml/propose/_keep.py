@@ -63,7 +63,7 @@ def explain_kept(
     -------
     tuple of KeptCriterion
     """
-    dials = {dial.address: (number, dial) for number, dial in enumerate(board.dials)}
+    dials = {dial.address: (number, dial) for number, dial in enumerate(board.dials) if not dial.segment}
     staying = [each.address for each in definition.criteria() if each.address not in changed]
     reasons: dict[str, str] = {}
     asked: dict[str, Edit] = {}

@@ -40,12 +40,18 @@ class Alternative:
         0 for the roundest numbers and declared steps, more for less round ones.
     distance : int
         Steps away from what is written.
+    segment : str
+        Where the threshold would differ, in the definition's words.
+    everywhere : int
+        Then, the alternative of the criterion's own dial that makes the same move for all leads.
     """
 
     kind: ChangeKind
     proposed: str | None
     roundness: int = 0
     distance: int = 1
+    segment: str = ""
+    everywhere: int = 0
 
 
 def find_levels(attribute: Attribute, leads: pd.DataFrame, sample: Sample) -> tuple[str, ...]:

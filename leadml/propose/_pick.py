@@ -173,7 +173,7 @@ def pick_candidates(
         Positions in `found`, best score first.
     """
     order = _by_score(found, ranking)
-    touched = [frozenset(board.addresses(edit)) for edit in found.edits]
+    touched = [board.touched(edit) for edit in found.edits]
 
     def simplify(position: int) -> int | None:
         rivals = [other for other in order if touched[other] <= touched[position]]
@@ -283,6 +283,8 @@ def _paired_spread(
             # Another number of a group is not rounder, it has to win by itself; leaving it is simpler.
             return on_leads(other) if other.n_changes < best.n_changes else 0.0
         turned = dict(other.turns)
+        if not turned.keys() <= set(job.dials):
+            return on_leads(other)
         after = table.after([turned.get(dial, 0) for dial in job.dials])
         return float(np.sqrt(squares[after != chosen].sum()))
 

@@ -75,6 +75,7 @@ def propose_changes(
     register: Callable[[Registration], None],
     explored: pd.DataFrame | None = None,
     confirm_with: ConfirmWith = "matured",
+    segments: Sequence[str] = (),
     count: EvidenceCounter = count_locally,
     progress: Progress | None = None,
 ) -> ProposalSet:
@@ -112,6 +113,11 @@ def propose_changes(
         (`sample_exploration`). Then looser changes may be judged where leads were picked at random.
     confirm_with : {"matured", "weighted"}, default="matured"
         "weighted" also uses young leads of the newest quarters, weighted for what has not happened yet.
+    segments : sequence of str, optional
+        Attributes (a category, an ordinal, a boolean) by which a threshold may differ: every move of one is
+        then also looked at for the leads of one level, and for all but those. It may be proposed only if the
+        move is shown to be worth more per lead there than elsewhere. More candidates compete for the same
+        places, so ask only where there is a reason.
     count : callable, optional
         Who counts the evidence of the older quarters: `count_in_duckdb`, an engine of one's own; by default
         this process. All find the same integers.
@@ -144,6 +150,7 @@ def propose_changes(
         error_rate=error_rate,
         explored=explored,
         confirm_with=confirm_with,
+        segments=segments,
     )
     found, ranking = _search(review, max_changes, count, progress)
     picked = _pick(review, found, ranking, max_candidates)

@@ -25,6 +25,8 @@ class Registration:
     error_rate : float
         Chance of even one wrong proposal in this review.
     max_changes, max_candidates, min_change : int
+    segments : tuple of str
+        Attributes by which thresholds might differ.
     discover_periods, confirm_periods : tuple of str
     discover_from, discover_to, confirm_from, confirm_to : str or None
         Days.
@@ -47,6 +49,7 @@ class Registration:
     max_changes: int
     max_candidates: int
     min_change: int
+    segments: tuple[str, ...]
     discover_periods: tuple[str, ...]
     confirm_periods: tuple[str, ...]
     discover_from: str | None

@@ -87,7 +87,8 @@ class JudgedChange:
         Change a month (over the confirmation period where the leads have no dates), lower bound first. The
         bounds are one-sided at the review's error rate over the number of registered changes.
     p_value, p_adjusted : float
-        Of "this change gains nothing", alone and after Holm.
+        Of "this change gains nothing" (in one segment only: "or no more there than elsewhere"), alone and
+        after Holm.
     detectable : float or None
         Smallest true change in value that would have been found with 80 % power.
     confidence_level : float

@@ -89,6 +89,8 @@ class Review:
     few_wins : bool
         Whether so few leads handed over are recorded as won that none of them may be called bad: only what
         takes no lead away can be judged, by the outcomes of the leads that it adds.
+    segments : tuple of str
+        Attributes by which thresholds may differ.
     """
 
     definition: Definition
@@ -111,6 +113,7 @@ class Review:
     max_leads: float | None
     min_change: int
     error_rate: float
+    segments: tuple[str, ...]
     notices: tuple[str, ...]
 
     def gather(self, ask: Callable[[Review], T]) -> list[T]:
@@ -194,6 +197,7 @@ def open_review(
     error_rate: float,
     explored: pd.DataFrame | None,
     confirm_with: ConfirmWith,
+    segments: Sequence[str] = (),
 ) -> Review:
     """Fix everything that does not need a confirmation label."""
     notices: list[str] = []
@@ -204,7 +208,9 @@ def open_review(
     if confirm_with == "weighted" and target == "won":
         windows, weights, words = compute_censoring(table, targets, windows)
         notices += [words] if words else []
-    board = build_board(definition, table.frame, sample=windows.discover, as_of=table.as_of)
+    board = build_board(
+        definition, table.frame, sample=windows.discover, as_of=table.as_of, segments=segments
+    )
     evidence = select_evidence(table, targets, windows, board.handed_over)
     later = _matured_since(targets, windows, target)
     later_evidence = select_evidence(table, targets, replace(windows, confirm=later), board.handed_over)
@@ -255,6 +261,7 @@ def open_review(
         max_leads=_max_leads(goal, stakes, windows, int(inside.sum()), notices),
         min_change=min_change,
         error_rate=error_rate,
+        segments=tuple(segments),
         notices=tuple(notices),
     )
 
@@ -495,6 +502,7 @@ def make_registration(
         max_changes=max_changes,
         max_candidates=max_candidates,
         min_change=review.min_change,
+        segments=review.segments,
         discover_periods=review.split.discover_periods,
         confirm_periods=review.split.confirm_periods,
         **_days(review, windows.discover, "discover"),

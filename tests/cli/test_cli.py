@@ -257,6 +257,14 @@ def test_the_goal_and_the_error_rate_can_be_set(run, folder):
     assert run(*words, "--minimum-acceptance", "60")[0] == 65
     assert run(*words, "--confirm-from", "soon")[0] == 64
     assert run(*words, "--error-rate", "2")[0] == 64
+    yearly = (*words, "--error-rate-per-year", "0.05")
+    quarter = run(*words, "--error-rate", "0.0125", "--json")
+    assert run(*yearly, "--json") == run(*yearly, "--reviews-per-year", "4", "--json") == quarter
+    assert run(*yearly, "--reviews-per-year", "2", "--looks", "2", "--json") == quarter
+    code, _, err = run(*yearly, "--error-rate", "0.05")
+    assert (code, "expected one of them, got both" in err) == (64, True)
+    code, _, err = run(*words, "--looks", "2")
+    assert (code, "--error-rate-per-year" in err) == (64, True)
 
 
 def test_a_wrong_goal_is_refused(run, folder):

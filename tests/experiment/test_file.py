@@ -35,6 +35,18 @@ def test_a_whole_file_is_read():
     assert experiment.also_try == ()
 
 
+def test_the_error_rate_of_a_year_is_shared_among_its_reviews_and_looks():
+    start = "question: q\ndefinition: d\ncontract: c\nproposals: "
+    assert parse_experiment(f"{start}{{error_rate_per_year: 0.05}}\n").error_rate == 0.0125
+    shared = "{error_rate_per_year: 0.08, reviews_per_year: 2, looks: 4, segments: [industry]}"
+    experiment = parse_experiment(f"{start}{shared}\n")
+    assert (experiment.error_rate, experiment.segments) == (0.01, ("industry",))
+    with pytest.raises(ExperimentError, match="expected one of them, got both"):
+        parse_experiment(f"{start}{{error_rate: 0.05, error_rate_per_year: 0.05}}\n")
+    with pytest.raises(ExperimentError, match="looks: expected error_rate_per_year beside it"):
+        parse_experiment(f"{start}{{looks: 2}}\n")
+
+
 def test_rating_sheets_are_named_with_their_key():
     experiment = parse_experiment(
         f"{WHOLE}ratings: {{sheets: [m.csv, s.csv], key: key.json}}\n", folder="place"
