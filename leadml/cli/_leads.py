@@ -185,8 +185,14 @@ def _describe_funnel(report: FunnelReport) -> list[str]:
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
     ]
-    last = "Ranges: 95 %. verdict, won after: median days from the handoff."
+    last = "Ranges: 95 %. verdict, won after: median days from the handoff, else from the capture."
     last += f" unworked: {report.limit_days} days old or more, no verdict."
+    if (
+        len(report.frame)
+        and report.frame["in_time"].isna().all()
+        and not report.frame["unworked"].isna().all()
+    ):
+        last += f" in {report.limit_days} d: not known, too few verdicts have a date."
     if report.hidden:
         last += f" {report.hidden} groups under 20 leads are not shown."
     return [f"funnel by {report.by}", *lines, last]

@@ -90,6 +90,9 @@ def _censoring(table: LeadTable, targets: pd.DataFrame, start: pd.Series[Any]) -
         worked = targets["worked"].to_numpy() if role == "outcome" else np.ones(len(labels), dtype=bool)
         if role == "verdict" and table.role("handed_over") is not None:
             worked = targets["worked"].to_numpy()
+        verdict = table.role("verdict")
+        if role == "outcome" and verdict is not None:  # what Sales rejected waits for no deal
+            worked = worked & (verdict != "rejected").to_numpy()
         rows = worked & start.notna().to_numpy()
         waiting = (labels == rest).to_numpy()[rows]
         quarter = start[rows].dt.to_period("Q").astype(str).to_numpy(dtype=object)
@@ -405,7 +408,9 @@ def _order(table: LeadTable) -> Iterator[AuditFinding]:
     names = [role for role in roles if role in dates]
     for place, earlier in enumerate(names):
         for later in names[place + 1 :]:
-            wrong = (dates[later] < dates[earlier]).to_numpy()
+            # A day and an instant of another zone may differ by one day though they are in order.
+            slack = pd.Timedelta(days=int(_zoned(table, earlier) != _zoned(table, later)))
+            wrong = (dates[later] + slack < dates[earlier]).to_numpy()
             if wrong.any():
                 yield AuditFinding(
                     code="dates_out_of_order",
@@ -434,6 +439,11 @@ def _order(table: LeadTable) -> Iterator[AuditFinding]:
                     "lines": _lines(table, future),
                 },
             )
+
+
+def _zoned(table: LeadTable, role: str) -> bool:
+    column = table.contract.column_by_role(role)
+    return column is not None and column.zoned
 
 
 def _lines(table: LeadTable, rows: NDArray[np.bool_]) -> list[int]:

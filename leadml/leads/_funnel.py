@@ -25,7 +25,10 @@ __all__ = ["FunnelReport", "compute_funnel", "find_recycled", "summarise_reasons
 
 SMALLEST_GROUP = 20
 _DATED = 0.9
-_BEFORE_CONTACT = frozenset({"procedural", "clerical", "definitional", "already_ours", "opt_out"})
+_STAGES = dict.fromkeys(
+    ("procedural", "clerical", "definitional", "already_ours", "opt_out"), "before contact"
+)
+_STAGES |= dict.fromkeys(("after_contact", "contactability"), "after contact")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,7 +85,8 @@ def compute_funnel(
     table : LeadTable
         The leads.
     by : str
-        ``period`` (calendar quarter), ``rep``, or a category, ordinal or boolean column of the table.
+        ``period`` (calendar quarter of the handoff, else of the capture), ``rep``, or a category, ordinal or
+        boolean column of the table.
     limit_days : int
         Days within which a lead that was handed over should have a verdict.
     as_of : date, optional
@@ -92,12 +96,13 @@ def compute_funnel(
     -------
     FunnelReport
         One row per group: ``group``, ``captured``, ``handed_over``, ``decided`` (accepted or rejected),
-        ``accepted``, ``won``; ``accepted_rate`` and ``won_rate`` of the matured handed-over leads with
-        ``…_low`` and ``…_high`` (95 %, Clopper–Pearson) and ``…_n``; ``too_young`` (handed over, outcome not
-        matured); ``days_to_verdict`` and ``days_to_won`` (medians of those that happened); ``in_time`` (share
-        with a verdict within the limit, of the leads older than it; NaN where under 90 % of the verdicts have
-        a date); ``unworked`` (handed over, older than the limit, still without verdict). Where no handoff is
-        dated, every captured lead waits for an answer; without a verdict column both are NaN.
+        ``accepted``, ``won``; of the matured handed-over leads ``accepted_rate`` (of those with a verdict)
+        and ``won_rate`` with ``…_low`` and ``…_high`` (95 %, Clopper–Pearson) and ``…_n``; ``too_young``
+        (handed over, outcome not matured); ``days_to_verdict`` and ``days_to_won`` (medians of those that
+        happened); ``in_time`` (share with a verdict within the limit, of the leads older than it; NaN where
+        under 90 % of the verdicts have a date); ``unworked`` (handed over, older than the limit, still
+        without verdict). Where no handoff is dated, every captured lead waits for an answer; without a
+        verdict column both are NaN.
 
     Raises
     ------
@@ -242,9 +247,10 @@ def find_recycled(table: LeadTable) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per recycled lead: ``lead_id``, ``earlier_lead_id`` (the latest lead of the same account that
-        began earlier and was rejected or lost), ``days_between``, ``verdict`` and ``outcome`` of the recycled
-        lead (where the leads have them).
+        One row per recycled lead: ``lead_id``, ``earlier_lead_id`` (the lead of the same account that was
+        rejected or lost last, before this one began; where that day is not known, the day on which it began
+        counts), ``days_between`` (the starts of both), ``verdict`` and ``outcome`` of the recycled lead
+        (where the leads have them).
 
     Raises
     ------
@@ -258,12 +264,7 @@ def find_recycled(table: LeadTable) -> pd.DataFrame:
             "recycled leads are found by a column of role account and dates; these leads lack one."
         )
     verdict, outcome = table.role("verdict"), table.role("outcome")
-    ended = np.zeros(len(table.frame), dtype=bool)
-    if verdict is not None:
-        ended = ended | (verdict == "rejected").to_numpy()
-    if outcome is not None:
-        ended = ended | (outcome == "lost").to_numpy()
-    found = _returns(account, start, ended)
+    found = _returns(account, start, _ended_at(table, start))
     frame = pd.DataFrame(
         {
             "lead_id": ids.loc[found["lead"]].to_numpy(dtype=object),
@@ -277,22 +278,34 @@ def find_recycled(table: LeadTable) -> pd.DataFrame:
     return frame
 
 
-def _returns(account: pd.Series[Any], start: pd.Series[Any], ended: NDArray[np.bool_]) -> pd.DataFrame:
-    """Pair each lead with the latest one of its account that began before it and had ended badly."""
+def _ended_at(table: LeadTable, start: pd.Series[Any]) -> pd.Series[Any]:
+    """Return when each lead was rejected or lost: the day that says so, else the day on which it began."""
+    ended = pd.Series(pd.NaT, index=start.index, dtype=start.dtype)
+    for role, label, day in (("verdict", "rejected", "decided"), ("outcome", "lost", "closed")):
+        labels, days = table.role(role), table.role(day)
+        if labels is not None:
+            known = naive(days).astype(start.dtype) if days is not None else ended
+            at = known.fillna(start).where(known.isna() | (known >= start), start)
+            ended = ended.fillna(at.where((labels == label).to_numpy()))
+    return ended
+
+
+def _returns(account: pd.Series[Any], start: pd.Series[Any], ended: pd.Series[Any]) -> pd.DataFrame:
+    """Pair each lead with the one of its account that ended last before it began."""
     facts = pd.DataFrame(
         {
             "account": pd.factorize(account)[0],
             "start": start.to_numpy(),
             "lead": np.arange(len(account)),
-            "ended": ended,
+            "ended": ended.to_numpy(),
         }
     )
     facts = facts[(facts["account"] >= 0).to_numpy() & start.notna().to_numpy()]
     facts = facts.sort_values(["account", "start"], kind="stable")
-    bad = facts[facts["ended"]].rename(columns={"lead": "earlier"}).drop(columns="ended")
-    bad["earlier_start"] = bad["start"]
+    bad = facts[facts["ended"].notna()].rename(columns={"lead": "earlier", "start": "earlier_start"})
+    bad = bad.rename(columns={"ended": "start"})
     found = pd.merge_asof(
-        facts.sort_values("start", kind="stable"),
+        facts.drop(columns="ended").sort_values("start", kind="stable"),
         bad.sort_values("start", kind="stable"),
         on="start",
         by="account",
@@ -325,8 +338,8 @@ def summarise_reasons(table: LeadTable) -> pd.DataFrame:
     -------
     DataFrame
         One row per family: ``family``, ``n``, ``share`` (of the rejected leads), ``counts_against`` (the
-        definition), ``stage`` (``before contact`` or ``after contact``). Rejected leads without a reason are
-        the family ``none given``.
+        definition), ``stage`` (``before contact``, ``after contact`` or ``not known``). Rejected leads
+        without a reason are the family ``none given``.
 
     Raises
     ------
@@ -340,13 +353,12 @@ def summarise_reasons(table: LeadTable) -> pd.DataFrame:
         raise LeadsError("these leads have no verdict with a reason whose contract declares `families`.")
     rejected = table.frame.loc[(verdict == "rejected").to_numpy(), name].astype(object)
     sizes = rejected.where(rejected.notna(), "none given").value_counts()
-    early = [family in _BEFORE_CONTACT for family in sizes.index]
     return pd.DataFrame(
         {
             "family": sizes.index.astype(str),
             "n": sizes.to_numpy(dtype=np.int64),
             "share": sizes.to_numpy(dtype=np.float64) / max(len(rejected), 1),
             "counts_against": [family == "definitional" for family in sizes.index],
-            "stage": ["before contact" if each else "after contact" for each in early],
+            "stage": [_STAGES.get(str(family), "not known") for family in sizes.index],
         }
     )

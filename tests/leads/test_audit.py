@@ -415,6 +415,40 @@ windows: {outcome: 100 days}
     assert order.evidence["lines"] == [2 + int(frame.index[won][0])]
 
 
+ZONES = """
+name: x
+tables: {leads: {path: leads.csv}}
+columns:
+  id: {from: leads.id, role: id}
+  created: {from: leads.created, role: created, type: date, format: "%Y-%m-%dT%H:%M:%S%z"}
+  verdict: {from: leads.verdict, role: verdict, accepted: [a], rejected: [r]}
+  decided: {from: leads.decided, role: decided, type: date}
+  outcome: {from: leads.outcome, role: outcome, won: [w], lost: [l]}
+windows: {outcome: 30 days}
+"""
+
+
+def test_a_local_day_beside_an_instant_is_not_out_of_order(tmp_path):
+    rows = [f"{n},2024-03-05T03:10:00+00:00,a,2024-03-04,w" for n in range(40)]  # 4 March in California
+    rows += ["40,2024-03-05T03:10:00+00:00,a,2024-03-03,w"]
+    (tmp_path / "leads.csv").write_text("\n".join(["id,created,verdict,decided,outcome", *rows, ""]))
+    report = audit_leads(read_leads(parse_contract(ZONES, folder=tmp_path)))
+    (found,) = [each for each in report.findings if each.code == "dates_out_of_order"]
+    assert found.evidence["n"] == 1
+
+
+def test_what_sales_rejected_waits_for_no_deal(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = ["id,created,verdict,decided,outcome"]
+    for n in range(2000):
+        created = pd.Timestamp("2024-01-01") + pd.Timedelta(days=n // 5)
+        rejected = rng.random() < (0.3 if n < 1000 else 0.8)  # no deal, but nothing that is still to come
+        label = "r,2024-01-05," if rejected else "a,2024-01-05,w" if rng.random() < 0.4 else "a,2024-01-05,l"
+        rows.append(f"{n},{created:%Y-%m-%dT08:00:00+00:00},{label}")
+    (tmp_path / "leads.csv").write_text("\n".join([*rows, ""]))
+    assert "censored_cohorts" not in codes(audit_leads(read_leads(parse_contract(ZONES, folder=tmp_path))))
+
+
 def test_what_is_written_for_no_value_is_told(audited):
     rng = np.random.default_rng(0)
     columns = {

@@ -142,6 +142,7 @@ def test_only_definitional_reasons_count_against_the_definition(tiny):
     assert reasons.index[reasons["counts_against"]].tolist() == ["definitional"]
     assert reasons.loc["definitional", "stage"] == "before contact"
     assert reasons.loc["contactability", "stage"] == "after contact"
+    assert reasons.loc["none given", "stage"] == "not known"
 
 
 def test_the_lag_curve_is_not_fooled_by_young_leads():
@@ -199,6 +200,33 @@ def test_recycled_leads_are_followed(tmp_path):
     without = RECYCLED.replace("  company: {from: leads.account, role: account}\n", "")
     with pytest.raises(LeadsError, match="role account and dates"):
         find_recycled(read_leads(parse_contract(without, folder=tmp_path)))
+
+
+def test_a_lead_whose_account_was_still_being_worked_is_not_recycled(tmp_path):
+    rows = [
+        "id,created,account,verdict,decided,outcome,closed",
+        "1,2021-01-01,A,r,2021-03-01,,",
+        "2,2021-02-01,A,r,2021-02-10,,",  # the first was not yet rejected
+        "3,2021-02-20,A,a,2021-02-21,,",  # the second was, the first was not
+        "4,2021-03-20,A,a,2021-03-21,,",  # the first was rejected last
+        "5,2021-01-01,B,a,2021-01-02,l,2021-06-01",
+        "6,2021-05-01,B,a,2021-05-02,,",
+        "7,2021-07-01,B,a,2021-07-02,,",
+        "8,2021-01-01,C,r,,,",  # nobody knows when
+        "9,2021-01-02,C,a,2021-01-03,,",
+    ]
+    (tmp_path / "leads.csv").write_text("\n".join([*rows, ""]))
+    text = (
+        RECYCLED
+        + """  decided: {from: leads.decided, role: decided, type: date}
+  outcome: {from: leads.outcome, role: outcome, won: [w], lost: [l]}
+  closed: {from: leads.closed, role: closed, type: date}
+"""
+    )
+    found = find_recycled(read_leads(parse_contract(text, folder=tmp_path)))
+    pairs = dict(zip(found["lead_id"], found["earlier_lead_id"], strict=True))
+    assert pairs == {"3": "2", "4": "1", "7": "5", "9": "8"}
+    assert found.set_index("lead_id").loc["4", "days_between"] == 78
 
 
 @settings(max_examples=40, deadline=None)
