@@ -38,7 +38,8 @@ def demo(
 ) -> None:
     """Run the whole loop on generated leads.
 
-    A fictional company, seeded; no server, no network, none of your data.
+    A fictional company, seeded; no server, no network, none of your data. What is true about its leads, and
+    other markets: `leadml.leads.SyntheticWorld`.
     """
     from leadml.experiment import load_experiment, run_experiment, write_demo
 

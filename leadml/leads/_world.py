@@ -1,25 +1,4 @@
-"""A market with a known truth, from which synthetic leads are drawn.
-
-What is true, and where to read it:
-
-=====================  ==============================================================================
-what                   where
-=====================  ==============================================================================
-true thresholds        `SyntheticWorld.true_timeframe`, `true_budget`, `true_employees`
-written thresholds     `SyntheticWorld.written_timeframe`, … ; `meets_written` of each lead
-selection              only leads that meet every written criterion are handed over, and the few that were
-                       ``explored`` at random or ``picked`` by a rep: the others never get a verdict
-chance of a deal       ``win_probability`` if worked, ``would_win``: known for leads never handed over too
-rep strictness         normal with deviation `rep_spread` on the logit scale; `SyntheticTruth.strictness`
-lag                    to the verdict exponential (mean 5 days, at most 45); to a won deal gamma of shape 2
-                       with mean `close_days`, to a lost one 1.2 times as long; `open_share` of the lost
-                       deals is never closed; nothing after the day of the export is known
-drift                  the chance changes by the factor ``1 + drift`` each quarter, counted from the middle
-missing                `missing_share` of timeframe, title and employees, at random
-reasons                a rejected lead below the true size is "too small" in 60 % of the cases, else any
-traps                  in the files of `write_synthetic_leads`, with line and rule: `SyntheticLeads.traps`
-=====================  ==============================================================================
-"""
+"""A market with a known truth, from which synthetic leads are drawn."""
 
 from __future__ import annotations
 
@@ -88,6 +67,32 @@ class SyntheticWorld:
         First day and length of the export.
     missing_share : float
         Share of missing values in timeframe, title and employees.
+
+    Notes
+    -----
+    What is true, and where to read it:
+
+    ==================  ================================================================================
+    what                where
+    ==================  ================================================================================
+    true thresholds     ``true_timeframe``, ``true_budget``, ``true_employees``; ``meets_true`` of each lead
+    written thresholds  ``written_timeframe``, …; ``meets_written`` of each lead
+    selection           only leads that meet every written criterion are handed over, within a day, and the
+                        few that were ``explored`` at random or ``picked`` by a rep: the others get no verdict
+    chance of a deal    ``win_probability`` if worked; ``would_win``, also of leads never handed over
+    acceptance          logistic in title, budget, the true size and the rep's strictness, and never below
+                        the chance of a deal; ``would_accept``
+    rep strictness      normal with deviation `rep_spread` on the logit scale; `SyntheticTruth.strictness`
+    lag                 to the verdict exponential (mean 5 days, at most 45); to a won deal gamma of shape 2
+                        with mean `close_days`, to a lost one 1.2 times as long; `open_share` of the lost
+                        deals is never closed; nothing after the day of the export is known
+    drift               the chance changes by the factor ``1 + drift`` each quarter, counted from the middle
+    missing             `missing_share` of timeframe, title and employees, at random
+    reasons             a rejected lead below the true size is "too small" in 60 % of the cases, else any
+    traps               in the files of `write_synthetic_leads`, line and rule in `SyntheticLeads.traps`
+    ==================  ================================================================================
+
+    The columns of each lead's truth are in `SyntheticTruth.frame`.
 
     Examples
     --------
