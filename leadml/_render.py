@@ -178,7 +178,8 @@ def format_value(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float) or type(value).__name__.startswith("float"):
         number = float(value)  # type: ignore[arg-type]
-        return MISSING if math.isnan(number) else f"{number:,.4g}".replace("-", _MINUS)
+        text = f"{number:,.0f}" if 1000 <= abs(number) < math.inf else f"{number:.4g}"
+        return MISSING if math.isnan(number) else text.replace("-", _MINUS)
     if isinstance(value, int) or type(value).__name__.startswith(("int", "uint")):
         return f"{int(value):,}".replace("-", _MINUS)  # type: ignore[call-overload]
     if hasattr(value, "isoformat"):

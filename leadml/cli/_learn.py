@@ -109,6 +109,8 @@ def train(
     else:
         for model in result.models.values():
             print(model)
+            for notice in model.notices:
+                print(f"  note: {notice}")
         print(f"model bundle: {output} (sha256 {digest})")
     finish(rows=result.table.manifest)
 

@@ -325,7 +325,7 @@ def compare_definition(
             stability=stability,
         ),
         stability=stability,
-        unused=find_unused(definition, table, handed_over=handed_over, labels=labels),
+        unused=find_unused(definition, table, targets, handed_over=handed_over, labels=labels),
         selection=describe_selection(handoff),
         adjusted=describe_adjusted(described),
         levels=compare_levels_of(definition, frame, labels),

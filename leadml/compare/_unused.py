@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, mannwhitneyu
 
-from leadml._render import format_rate, format_rate_range
+from leadml._render import format_rate, format_rate_range, format_value
 from leadml.compare._rates import TARGETS, Labels, Rate, Target, compute_rate
+from leadml.leads import find_late_columns
 from leadml.metrics import holm
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _COLUMNS = ("attribute", "target", "n", "strength", "p_value", "p_adjusted", "ma
 def find_unused(
     definition: Definition,
     table: LeadTable,
+    targets: pd.DataFrame,
     *,
     handed_over: Mask,
     labels: Mapping[Target, Labels],
@@ -42,7 +44,7 @@ def find_unused(
     """Test every attribute that no criterion uses, among the leads that the definition hands over.
 
     Only handed-over leads are looked at, so that what is found is not what the definition already does.
-    What becomes known only after the handoff is left out.
+    What becomes known only after the handoff, or can only have been written after the outcome, is left out.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ def find_unused(
         The written definition.
     table : LeadTable
         The leads and their contract.
+    targets : DataFrame
+        From `leadml.leads.compute_targets`.
     handed_over : ndarray of bool, shape (n_leads,)
         What the definition hands over.
     labels : mapping of target to Labels
@@ -63,12 +67,14 @@ def find_unused(
         ``p_adjusted`` (Holm, per target), ``matters`` (adjusted p at most .05) and a sentence.
     """
     rows: list[dict[str, Any]] = []
+    late = find_late_columns(table, targets)
+    names = [name for name in _candidates(definition, table) if name not in late]
     for target in TARGETS:
         known = labels[target].known & handed_over
         yes = labels[target].positive
         found = [
             {"attribute": name, "target": target} | tested
-            for name in _candidates(definition, table)
+            for name in names
             if (tested := _test(table.frame[name], known, yes)) is not None
         ]
         adjusted = holm([row["p_value"] for row in found])
@@ -138,7 +144,7 @@ def _test_numbers(values: NDArray[np.float64], label: Mask, n: int) -> dict[str,
         compute_rate(int(np.count_nonzero(label & side)), int(np.count_nonzero(side)))
         for side in (upper, ~upper)
     ]
-    reading = f"above {middle:g}: {_say(rates[0])}; else {_say(rates[1])}"
+    reading = f"above {format_value(middle)}: {_say(rates[0])}; else {_say(rates[1])}"
     return {"n": n, "strength": abs(2 * area - 1), "p_value": float(found.pvalue), "reading": reading}
 
 

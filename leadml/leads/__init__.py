@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from leadml.leads._addresses import is_address, mask_address
-    from leadml.leads._audit import audit_leads, find_leaks
+    from leadml.leads._audit import audit_leads, find_late_columns, find_leaks
     from leadml.leads._batches import LeadBatch, LeadStream, open_leads
     from leadml.leads._chunks import (
         LeadChunk,
@@ -48,6 +48,7 @@ _HOMES = {
     "mask_address": "_addresses",
     "LeadChunk": "_chunks",
     "LeadPlan": "_chunks",
+    "find_late_columns": "_audit",
     "find_leaks": "_audit",
     "find_recycled": "_funnel",
     "find_repeated_rows": "_chunks",
@@ -118,6 +119,7 @@ __all__ = [
     "compute_funnel",
     "compute_lag_curve",
     "compute_targets",
+    "find_late_columns",
     "find_leaks",
     "find_recycled",
     "find_repeated_rows",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from leadml.leads._audit_changes import audit_changes
 from leadml.leads._audit_kinds import audit_kinds
@@ -12,16 +17,14 @@ from leadml.leads._audit_repeats import audit_repeats
 from leadml.leads._audit_time import audit_time
 from leadml.leads._audit_values import audit_values
 from leadml.leads._finding import AuditFinding, AuditReport, sort_findings
+from leadml.leads._table import LeadTable, Manifest
 from leadml.leads._targets import compute_targets
 
 if TYPE_CHECKING:
-    import datetime as dt
+    from numpy.typing import NDArray
 
-    import pandas as pd
 
-    from leadml.leads._table import LeadTable
-
-__all__ = ["AuditFinding", "AuditReport", "audit_leads", "find_leaks"]
+__all__ = ["AuditFinding", "AuditReport", "audit_leads", "find_late_columns", "find_leaks"]
 
 _TELLS_BY_MISSING = frozenset({"missingness_gives_outcome_away", "filled_after_outcome"})
 
@@ -86,6 +89,41 @@ def find_leaks(table: LeadTable, targets: pd.DataFrame) -> tuple[AuditFinding, .
         Sorted as in an `AuditReport`.
     """
     return sort_findings(list(audit_leaks(table, targets)))
+
+
+def find_late_columns(
+    table: LeadTable, targets: pd.DataFrame, *, rows: NDArray[np.bool_] | None = None
+) -> dict[str, str]:
+    """Find the attributes that can only have been written after the outcome (errors of `find_leaks`).
+
+    Parameters
+    ----------
+    table : LeadTable
+        The leads.
+    targets : DataFrame
+        From `compute_targets`.
+    rows : ndarray of bool of shape (n_leads,), optional
+        The leads to look at, by default all.
+
+    Returns
+    -------
+    dict of str to str
+        Attribute: what gives it away.
+    """
+    seen = np.ones(len(targets), bool) if rows is None else rows
+    there = tuple(column for column in table.contract.columns if column.name in table.frame.columns)
+    part = LeadTable(
+        frame=table.frame[seen],
+        contract=replace(table.contract, columns=there),
+        manifest=Manifest(read=int(seen.sum()), kept=int(seen.sum()), quarantined=0, duplicates=0),
+        quarantine=pd.DataFrame(),
+        as_of=dt.date.max,
+    )
+    return {
+        finding.column: finding.message
+        for finding in find_leaks(part, targets[seen])
+        if finding.severity == "error" and finding.column is not None
+    }
 
 
 def _unlabelled() -> AuditFinding:

@@ -113,7 +113,7 @@ def _leaks(
             code="leakage_single_column",
             severity="error",
             column=column.name,
-            message=f"tells {target} alone with AUC {auc:.2f}: too good for something known at handoff."
+            message=f"tells {target} alone (AUC {auc:.2f}): too good for something known at handoff."
             " Declare `known_at: after` or leave it out.",
             evidence=evidence,
         )
@@ -144,7 +144,7 @@ def _leaks(
             code="duration_column",
             severity="warning",
             column=column.name,
-            message=f"is a duration and tells {target} with AUC {auc:.2f}: a duration is complete only when"
+            message=f"is a duration and tells {target} (AUC {auc:.2f}): a duration is complete only when"
             " something has ended. If that is the deal, declare `known_at: after`.",
             evidence=evidence,
         )

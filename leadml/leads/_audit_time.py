@@ -9,7 +9,7 @@ import pandas as pd
 
 from leadml.leads._clock import naive, start_of
 from leadml.leads._finding import AuditFinding, share, show_level
-from leadml.leads._lags import compute_lag_curve
+from leadml.leads._lags import SHORTEST_WINDOW, compute_lag_curve
 from leadml.leads._rates import cell_codes, column_auc
 from leadml.leads._targets import target_windows
 
@@ -59,7 +59,8 @@ def _windows(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
             int(curve["days"].iloc[np.searchsorted(curve["share"], at - 1e-9)]) for at in (0.5, 0.9)
         )
         young = int((~targets[f"{target}_mature"] & targets["worked"]).sum())
-        source = "the contract" if declared else "the 90 % point"
+        source = "the 90 % point" if days > SHORTEST_WINDOW else "never shorter"
+        source = "the contract" if declared else source
         tail = " Many come later and count as not " + target + "." if inside < 0.75 else ""
         yield AuditFinding(
             code="maturity_window",
@@ -83,6 +84,8 @@ def _windows(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
 
 def _censoring(table: LeadTable, targets: pd.DataFrame, start: pd.Series[Any]) -> Iterator[AuditFinding]:
     """Yield a warning if the newest cohorts are mostly without a label yet."""
+    verdicts = table.role("verdict")
+    settled = np.zeros(len(targets), bool) if verdicts is None else (verdicts == "rejected").to_numpy(bool)
     for role, rest in (("verdict", "pending"), ("outcome", "open")):
         labels = table.role(role)
         if labels is None:
@@ -94,7 +97,7 @@ def _censoring(table: LeadTable, targets: pd.DataFrame, start: pd.Series[Any]) -
         if role == "outcome" and verdict is not None:  # what Sales rejected waits for no deal
             worked = worked & (verdict != "rejected").to_numpy()
         rows = worked & start.notna().to_numpy()
-        waiting = (labels == rest).to_numpy()[rows]
+        waiting = ((labels == rest).to_numpy(bool) & ~settled)[rows]  # what was rejected waits for no deal
         quarter = start[rows].dt.to_period("Q").astype(str).to_numpy(dtype=object)
         names, place = (
             np.unique(quarter, return_inverse=True) if len(quarter) else (np.array([]), np.array([]))
@@ -416,7 +419,8 @@ def _order(table: LeadTable) -> Iterator[AuditFinding]:
                     code="dates_out_of_order",
                     severity="warning",
                     column=_name(table, later),
-                    message=f"{int(wrong.sum()):,} leads have it before {_name(table, earlier)!r}.",
+                    message=f"{int(wrong.sum()):,} {'lead has' if wrong.sum() == 1 else 'leads have'} it"
+                    f" before {_name(table, earlier)!r}.",
                     evidence={
                         "n": int(wrong.sum()),
                         "before": _name(table, earlier),

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from leadml.leads._table import LeadTable
 
-__all__ = ["compute_lag_curve", "window_from_curve"]
+__all__ = ["SHORTEST_WINDOW", "compute_lag_curve", "window_from_curve"]
 
 _EVENTS = {
     "accepted": ("decided", "verdict", ("accepted", "rejected")),
     "won": ("closed", "outcome", ("won",)),
 }
 _LEAST_AT_RISK = 50
-_SHORTEST = 30
+SHORTEST_WINDOW = 30
 
 
 def compute_lag_curve(
@@ -108,4 +108,4 @@ def window_from_curve(curve: Any, *, share: float = 0.9) -> int | None:
     if not len(curve):
         return None
     place = int(np.searchsorted(curve["share"].to_numpy(), share - 1e-9))
-    return max(_SHORTEST, int(np.ceil(curve["days"].iloc[place])))
+    return max(SHORTEST_WINDOW, int(np.ceil(curve["days"].iloc[place])))

@@ -12,7 +12,7 @@ from leadml.definitions import find_directions
 from leadml.errors import LeadsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,7 +64,12 @@ class Feature:
 
 
 def choose_features(
-    frame: pd.DataFrame, *, contract: Contract, definition: Definition | None, rows: NDArray[np.bool_]
+    frame: pd.DataFrame,
+    *,
+    contract: Contract,
+    definition: Definition | None,
+    rows: NDArray[np.bool_],
+    late: Mapping[str, str] | None = None,
 ) -> tuple[tuple[Feature, ...], tuple[str, ...]]:
     """Choose the attributes that a model may see.
 
@@ -81,6 +86,8 @@ def choose_features(
         May say too that an attribute is known only after the handoff, or give the order of its levels.
     rows : ndarray of bool of shape (n_leads,)
         The training part.
+    late : mapping of str to str, optional
+        Attributes that the training part shows to be written after the outcome, and how.
 
     Returns
     -------
@@ -101,6 +108,9 @@ def choose_features(
         attribute = declared.get(column.name)
         if column.known_at == "after" or (attribute is not None and attribute.known_at == "after"):
             notices.append(f"{column.name}: known only after the handoff, not a feature.")
+            continue
+        if late and column.name in late:
+            notices.append(f"{column.name}: not a feature: {late[column.name]}")
             continue
         kind = _KINDS.get(column.type)
         levels = tuple(column.levels) if column.type == "ordinal" else ()

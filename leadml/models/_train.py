@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leadml._render import format_rate
+from leadml.leads import find_late_columns
 from leadml.metrics import (
     average_precision,
     brier_score,
@@ -64,9 +65,10 @@ def train_model(
 
     Everything is learnt from the earlier part: the features' levels, the choice among the candidates (by
     log loss on rolling later stretches), the calibration (on the same stretches). The later part is only
-    scored. If reps differ in strictness they enter the model of acceptance as fixed effects, and predictions
-    are made for the average rep. Leads whose verdict or outcome is still open inside the maturity window are
-    left out of both.
+    scored. What only the outcome can have written (`leadml.leads.find_late_columns`, of the earlier part) is
+    no feature, whatever is declared. If reps differ in strictness they enter the model of acceptance as fixed
+    effects, and predictions are made for the average rep. Leads whose verdict or outcome is still open inside
+    the maturity window are left out of both.
 
     Parameters
     ----------
@@ -103,7 +105,11 @@ def train_model(
     early = labelled_rows(targets, target=target, part=split.discover)
     late = labelled_rows(targets, target=target, part=split.confirm) & ~early
     features, notices = choose_features(
-        table.frame, contract=table.contract, definition=definition, rows=early
+        table.frame,
+        contract=table.contract,
+        definition=definition,
+        rows=early,
+        late=find_late_columns(table, targets, rows=early),
     )
     if "weight" in targets and np.unique(targets["weight"].to_numpy(dtype=np.float64)[early]).size > 1:
         notices += ("the weights of the leads are not used by the model: every lead counts once.",)

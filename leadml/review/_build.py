@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from leadml.definitions import Definition
+    from leadml.leads import AuditFinding
     from leadml.review._parts import Run
 
 __all__ = ["build_parts"]
@@ -114,12 +116,13 @@ def build_parts(run: Run) -> Parts:
         models=tuple(describe_model(target, model) for target, model in run.models.items()),
         rows=_rows(run),
         quarantine=_quarantine(run),
-        audit=tuple((finding.severity, say_plainly(finding.message)) for finding in run.audit.findings),
+        audit=tuple((finding.severity, _say_finding(finding)) for finding in run.audit.findings),
         notes=tuple(
             say_plainly(note)
             for note in (
                 *run.table.manifest.notices,
                 *(comparison.notes if comparison is not None else ()),
+                *dict.fromkeys(notice for model in run.models.values() for notice in model.notices),
             )
         ),
         followup=describe_followup(run),
@@ -151,6 +154,12 @@ def _quarantine(run: Run) -> tuple[tuple[str, str], ...]:
         (f"{'whole row' if column in _NO_COLUMN else column}: {rule.replace('_', ' ')}", say_few(n))
         for (column, rule), n in ordered[:8]
     )
+
+
+def _say_finding(finding: AuditFinding) -> str:
+    text = say_plainly(finding.message)
+    named = finding.column is None or re.search(rf"\b{re.escape(finding.column)}\b", text)
+    return text if named else f"{finding.column}: {text}"
 
 
 def _next_review(definition: Definition, as_of: date | None) -> str:

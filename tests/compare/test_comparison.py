@@ -12,6 +12,7 @@ from leadml.compare import compare_definition
 from leadml.compare._structure import place_leads
 from leadml.definitions import assign_classes, evaluate_criteria, parse_definition
 from leadml.errors import LeadmlError
+from leadml.leads import Column, Contract
 
 HEAD = """\
 name: d
@@ -32,6 +33,12 @@ TWO = HEAD + (
     "- {name: warm, all_of: [{any_of: [months <= 12 or missing, asked]}, nice people]}\n- {name: cold, otherwise: true}\n"
     "handoff: [hot, warm]\n"
 )
+
+
+def attribute(name, values):
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    kind = "number" if numeric else "category"
+    return Column(name=name, table="leads", source=name, role="attribute", type=kind)
 
 
 def leads(months, size, asked=None):
@@ -61,9 +68,11 @@ def labels(accepted, won=None, *, mature=None, t0=None):
 
 
 def make_table(frame, account=None):
-    columns = tuple(SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns)
+    columns = tuple(attribute(name, frame[name]) for name in frame.columns)
     return SimpleNamespace(
-        frame=frame, contract=SimpleNamespace(columns=columns), role={"account": account}.get
+        frame=frame,
+        contract=Contract(name="small", tables=(), columns=columns),
+        role={"account": account}.get,
     )
 
 

@@ -11,6 +11,7 @@ from leadml.compare._stability import compute_homogeneity, compute_stability
 from leadml.compare._unused import _test_levels
 from leadml.compare._verdict import name_quadrant
 from leadml.definitions import parse_definition
+from leadml.leads import Column, Contract
 
 TEXT = """\
 name: d
@@ -29,6 +30,12 @@ classes:
 handoff: [hot]
 prices: {won: {default: 1000}, worked_lead: 100, currency: EUR}
 """
+
+
+def attribute(name, values):
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    kind = "number" if numeric else "category"
+    return Column(name=name, table="leads", source=name, role="attribute", type=kind)
 
 
 def world(rate, *, n=6000, seed=0, answered=None, text=TEXT):
@@ -59,8 +66,10 @@ def world(rate, *, n=6000, seed=0, answered=None, text=TEXT):
         }
     )
     targets["period"] = targets["t0"].dt.to_period("Q").astype(str)
-    columns = tuple(SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns)
-    table = SimpleNamespace(frame=frame, contract=SimpleNamespace(columns=columns), role=lambda _: None)
+    columns = tuple(attribute(name, frame[name]) for name in frame.columns)
+    table = SimpleNamespace(
+        frame=frame, contract=Contract(name="small", tables=(), columns=columns), role=lambda _: None
+    )
     return compare_definition(parse_definition(text), table, targets, models={}, n_resamples=50)
 
 
@@ -235,8 +244,10 @@ def test_unused_attribute_that_matters_is_found_and_one_known_too_late_is_not():
         },
         index=range(n),
     )
-    columns = tuple(SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns)
-    table = SimpleNamespace(frame=frame, contract=SimpleNamespace(columns=columns), role=lambda _: None)
+    columns = tuple(attribute(name, frame[name]) for name in frame.columns)
+    table = SimpleNamespace(
+        frame=frame, contract=Contract(name="small", tables=(), columns=columns), role=lambda _: None
+    )
     found = compare_definition(
         parse_definition(TEXT), table, targets, models={}, n_resamples=20
     ).unused.set_index("attribute")

@@ -380,3 +380,17 @@ def test_wins_only_at_the_end_leave_nothing_to_divide(make_world):
         assert model.candidate == "logistic, strongly shrunk"
     else:
         assert "won leads among" in model.reason
+
+
+def test_what_only_the_outcome_can_have_written_is_no_feature(make_world):
+    table, targets, split, definition = make_world()
+    won = targets["won"].to_numpy(dtype=float, na_value=np.nan)
+    table.frame["employees"] = np.where(won == 1, 900.0, 10.0)
+    model = train_model(table, targets, target="won", definition=definition, split=split)
+    assert "employees" not in [feature.name for feature in model.features]
+    (notice,) = (notice for notice in model.notices if notice.startswith("employees"))
+    assert "too good for something known at handoff" in notice
+    table.frame.loc[split.discover, "employees"] = 10.0  # a trace of the later leads is not looked at
+    table.frame.loc[split.discover, "employees"] += np.arange(int(split.discover.sum())) % 7
+    model = train_model(table, targets, target="won", definition=definition, split=split)
+    assert "employees" in [feature.name for feature in model.features]

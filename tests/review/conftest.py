@@ -11,6 +11,7 @@ import pytest
 from leadml.compare import compare_definition
 from leadml.definitions import parse_definition
 from leadml.explain import Attribution
+from leadml.leads import Column, Contract
 
 DEFINITION = """\
 name: inbound-lead
@@ -58,6 +59,13 @@ class SampleRun:
     models: dict = field(default_factory=dict)
     attributions: dict = field(default_factory=dict)
     ratings: object = None
+
+
+def attribute(name, values):
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    return Column(
+        name=name, table="leads", source=name, role="attribute", type="number" if numeric else "category"
+    )
 
 
 def sample_leads(n_leads=4000, seed=0):
@@ -118,11 +126,10 @@ def sample_table(frame, targets):
             "reason": pd.Series(np.where(verdict == "rejected", "No budget", None), dtype=object),
             "decided": targets["t0"] + pd.Timedelta(days=9) if targets["t0"].dtype.kind == "M" else None,
         }.get,
-        contract=SimpleNamespace(
-            column_by_role=lambda _role: None,
-            columns=tuple(
-                SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns
-            ),
+        contract=Contract(
+            name="small",
+            tables=(),
+            columns=tuple(attribute(name, frame[name]) for name in frame.columns),
         ),
         as_of=date(2026, 9, 30),
         manifest=SimpleNamespace(
@@ -258,6 +265,7 @@ def build_run(
     metrics = {"auc": 0.71, "auc_low": 0.66, "auc_high": 0.76, "n_train": 1800, "n_test": len(later)}
     model = SimpleNamespace(
         target="won",
+        notices=(),
         holdout=holdout,
         evaluation=SimpleNamespace(metrics=metrics, verdict="predicts won deals", predictive=True),
     )

@@ -343,7 +343,7 @@ def test_leads_that_wait_for_a_verdict_are_counted(run):
 
 def test_what_only_a_statistician_reads_is_left_to_the_audit(run):
     message = "industry (3 levels): reps differ (Cramér's V 0.19, p 9e-09): part of the label is who gave it."
-    finding = SimpleNamespace(severity="warning", message=message)
+    finding = SimpleNamespace(column=None, severity="warning", message=message)
     text = words(
         build_packet(SimpleNamespace(**(vars(run) | {"audit": SimpleNamespace(findings=(finding,))})))
     )
@@ -468,7 +468,9 @@ def spoil(run, hostile):
                     "table": SimpleNamespace(
                         **(vars(run.table) | {"manifest": manifest, "quarantine": quarantine})
                     ),
-                    "audit": SimpleNamespace(findings=(SimpleNamespace(severity=hostile, message=hostile),)),
+                    "audit": SimpleNamespace(
+                        findings=(SimpleNamespace(column=None, severity=hostile, message=hostile),)
+                    ),
                     "attributions": {"won": uses},
                 }
             )

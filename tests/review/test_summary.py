@@ -79,7 +79,9 @@ def test_every_criterion_has_its_verdict(run, text):
 
 
 def test_audit_notes_are_left_to_the_packet(run):
-    findings = [SimpleNamespace(severity=s, message=f"{s} found") for s in ("note", "warning", "error")]
+    findings = [
+        SimpleNamespace(column=None, severity=s, message=f"{s} found") for s in ("note", "warning", "error")
+    ]
     text = summarise_run(SimpleNamespace(**(vars(run) | {"audit": SimpleNamespace(findings=findings)})))
     assert "warning found" in text
     assert "error found" in text
@@ -95,7 +97,7 @@ def test_a_run_that_only_trained_says_what_can_be_predicted(run):
 
 
 def test_a_model_that_could_not_be_trained_gives_its_reason(run):
-    models = {"accepted": SimpleNamespace(reason="Only one verdict: nothing to learn from.")}
+    models = {"accepted": SimpleNamespace(notices=(), reason="Only one verdict: nothing to learn from.")}
     text = summarise_run(
         SimpleNamespace(**(vars(run) | {"models": models, "experiment": SimpleNamespace(question="")}))
     )
@@ -104,11 +106,12 @@ def test_a_model_that_could_not_be_trained_gives_its_reason(run):
 
 def test_a_model_that_predicts_nothing_is_said_to_predict_nothing(run):
     blind = SimpleNamespace(
+        notices=("industry: constant in the training part, not a feature.",),
         evaluation=SimpleNamespace(
             metrics=run.models["won"].evaluation.metrics,
             verdict="nothing here predicts acceptance",
             predictive=False,
-        )
+        ),
     )
     text = summarise_run(SimpleNamespace(**(vars(run) | {"models": {"accepted": blind}})))
     assert "Nothing that is known about a lead predicts what Sales accepts." in text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from leadml._render import format_count
 from leadml.compare import compare_definition
 from leadml.definitions import assign_classes, parse_definition
+from leadml.leads import Column, Contract
 from leadml.metrics import wilson_interval
 from leadml.review import build_packet, build_what_if
 from leadml.review._cells import join_small
@@ -84,8 +85,19 @@ def sample(n=3000, seed=0):
 
 def make_run(rule, *, n=3000, seed=0, entry=None, before="", goal=None):
     written, (frame, targets) = definition(rule, before=before), sample(n, seed)
-    columns = tuple(SimpleNamespace(name=name, role="attribute", known_at=None) for name in frame.columns)
-    table = SimpleNamespace(frame=frame, contract=SimpleNamespace(columns=columns), role=lambda _: None)
+    columns = tuple(
+        Column(
+            name=name,
+            table="leads",
+            source=name,
+            role="attribute",
+            type="number" if kind.kind in "if" else "category",
+        )
+        for name, kind in frame.dtypes.items()
+    )
+    table = SimpleNamespace(
+        frame=frame, contract=Contract(name="small", tables=(), columns=columns), role=lambda _: None
+    )
     found = {"proposals": [entry] if entry else [], "promising": [], "kept": [], "explore": []}
     return SimpleNamespace(
         experiment=SimpleNamespace(question="", goal=goal),
