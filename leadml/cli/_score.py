@@ -107,7 +107,11 @@ def monitor(
     ] = None,
     promise: Annotated[
         Path | None,
-        typer.Option("--promise", metavar="FILE", help="promise.json of the run whose proposal was signed."),
+        typer.Option(
+            "--promise",
+            metavar="FILE",
+            help="promise.json of the run whose proposal was signed; its proposals.json is read beside it.",
+        ),
     ] = None,
     since: Annotated[
         str | None,

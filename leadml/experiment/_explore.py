@@ -11,6 +11,7 @@ from leadml.errors import ExperimentError
 from leadml.experiment._run import split_leads
 from leadml.leads import compute_targets, load_contract, read_leads
 from leadml.propose import (
+    Goal,
     Range,
     audit_adopted,
     follow_exploration,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from leadml.experiment._file import Experiment
     from leadml.propose import AdoptionAudit, ExplorationProgress
 
-__all__ = ["audit_experiment", "follow_experiment", "sample_experiment"]
+__all__ = ["audit_experiment", "follow_experiment", "read_promised", "sample_experiment"]
 
 
 def sample_experiment(
@@ -111,7 +112,7 @@ def audit_experiment(
     -------
     AdoptionAudit
     """
-    promised = _read_promised(proposals)
+    promised, _ = read_promised(proposals)
     before, after = load_definition(experiment.definition), load_definition(adopted)
     table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
     targets = compute_targets(table)
@@ -128,13 +129,15 @@ def audit_experiment(
     )
 
 
-def _read_promised(path: Path | str) -> Range:
+def read_promised(path: Path | str) -> tuple[Range, Goal]:
+    """Read the change in value that a review promised a month, and the goal that it was judged by."""
     try:
         document = json.loads(read_bytes(path, what="proposals"))
         proposals = document["proposals"]
         values = [proposals[0][name] for name in ("value_low", "value", "value_high")] if proposals else []
         per = document.get("per", "month")
         low, value, high = (float(found) for found in values)
+        goal = Goal(**document.get("goal", {}))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise ExperimentError(
             f"{path}: expected a proposal with its change in value. Name the proposals.json of the run or of "
@@ -142,4 +145,4 @@ def _read_promised(path: Path | str) -> Range:
         ) from error
     if per != "month":
         raise ExperimentError(f"{path}: expected a change in value a month, got one a {per!r}.")
-    return Range(low=low, value=value, high=high)
+    return Range(low=low, value=value, high=high), goal

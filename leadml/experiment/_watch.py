@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from leadml._render import format_count, format_rate, format_rate_range
 from leadml.definitions import load_definition
 from leadml.errors import LeadsError
-from leadml.leads import compute_targets, load_contract, read_leads
+from leadml.experiment._explore import read_promised
+from leadml.leads import compute_targets, load_contract, read_leads, split_periods
 from leadml.models import load_bundle
 from leadml.monitor import build_monitor_page, load_promise, monitor_definition
+from leadml.propose import audit_adopted
 from leadml.review import find_history, list_versions
 from leadml.tracking import (
     Artifact,
@@ -26,10 +30,13 @@ from leadml.tracking import (
 
 if TYPE_CHECKING:
     from datetime import date
-    from pathlib import Path
+
+    import pandas as pd
 
     from leadml.definitions import Definition
+    from leadml.leads import LeadTable
     from leadml.monitor import MonitorReport
+    from leadml.propose import AdoptionAudit
     from leadml.tracking import Item, TrackingReport
 
 __all__ = ["record_look", "watch_definition"]
@@ -58,7 +65,9 @@ def watch_definition(
     bundle : path-like, optional
         Its models; without them calibration and expected rates are left out.
     promise : path-like, optional
-        What was promised when it was signed (`leadml.monitor.load_promise`).
+        What was promised when it was signed (`leadml.monitor.load_promise`). If the proposal of the same run
+        lies beside it and the signed history says which version it replaced, the change in value that was
+        promised is held against the fresh leads as well (`leadml.propose.audit_adopted`).
     since : date, optional
         First day of the definition; default: the day on which both sides had signed it, as its history
         beside it says (a later ``effective_from`` counts), else its ``effective_from``.
@@ -87,15 +96,49 @@ def watch_definition(
             f"{leads or contract}: expected leads, got none that could be read. Nothing was watched; look at "
             "the export."
         )
-    return monitor_definition(
+    targets = compute_targets(table)
+    report = monitor_definition(
         written,
         table,
-        compute_targets(table),
+        targets,
         models=None if bundle is None else load_bundle(bundle),
         promise=None if promise is None else load_promise(promise),
         since=since or _signed_on(written, definition),
         error_rate=error_rate,
         random_state=random_state,
+    )
+    adopted = None if promise is None else _audit(written, definition, promise, table, targets, report.since)
+    return replace(report, adopted=adopted)
+
+
+def _audit(
+    written: Definition,
+    path: Path | str,
+    promise: Path | str,
+    table: LeadTable,
+    targets: pd.DataFrame,
+    since: date | None,
+) -> AdoptionAudit | None:
+    """Hold the signed change against its promise; None if it is not known what it changed or promised."""
+    proposals, history = Path(promise).parent / "proposals.json", find_history(path)
+    if since is None or not proposals.exists() or not history.exists():
+        return None
+    held = [version for version in list_versions(history) if version.decision != "draft"]
+    place = max((n for n, version in enumerate(held) if version.sha256 == written.sha256), default=0)
+    before = held[place - 1].definition if place else None
+    if before is None or held[place].decision != "adopted":
+        return None
+    promised, goal = read_promised(proposals)
+    target: Literal["accepted", "won"] = "accepted" if goal.maximise == "accepted" else "won"
+    return audit_adopted(
+        before,
+        written,
+        table,
+        targets,
+        goal=goal,
+        split=split_periods(table, targets, target=target),
+        promised=promised,
+        since=since,
     )
 
 

@@ -138,6 +138,11 @@ def _promises(report: MonitorReport) -> Section:
                 "together: look as "
                 "often as you like. Too early means that it still holds the promised bound."
             ),
+            *(
+                ()
+                if report.adopted is None
+                else (f"Change in value, for one planned look and no alarm: {report.adopted}.",)
+            ),
         ),
         header=("Rate", "At least promised", "Expected", "Leads", "Came", "Range", "Verdict"),
         rows=tuple(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from leadml.leads import Manifest
     from leadml.monitor._promise import Promise
+    from leadml.propose import AdoptionAudit
 
 __all__ = ["MonitorReport", "Signal", "plain_rows"]
 
@@ -86,6 +87,9 @@ class MonitorReport:
         expected before labels mature; shift of each attribute; share moved across each written threshold;
         reps and follow-up times.
     notices : tuple of str
+    adopted : AdoptionAudit or None
+        What the signed change gained on the fresh leads against its promised change in value, where that is
+        known. For one planned look: it raises no alarm.
     """
 
     definition: str
@@ -114,6 +118,7 @@ class MonitorReport:
     criteria: pd.DataFrame = field(repr=False)
     handling: pd.DataFrame = field(repr=False)
     notices: tuple[str, ...] = ()
+    adopted: AdoptionAudit | None = None
 
     @property
     def alarms(self) -> tuple[Signal, ...]:
@@ -219,6 +224,7 @@ class MonitorReport:
             "together": {name: _plain(value) for name, value in self.together.items()},
             **{name: plain_rows(getattr(self, name)) for name in _FRAMES},
             "notices": list(self.notices),
+            "adopted": None if self.adopted is None else self.adopted.to_dict(),
         }
 
     def __repr__(self) -> str:
@@ -237,6 +243,8 @@ class MonitorReport:
         ]
         if len(shown) > 7:
             lines.append(f"  … and {len(shown) - 7} more signals")
+        if self.adopted is not None:
+            lines.append(f"  change in value, {self.adopted}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

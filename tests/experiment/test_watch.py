@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from leadml.definitions import Change, apply_changes, load_definition
-from leadml.experiment import watch_definition
+from leadml.experiment import Experiment, audit_experiment, watch_definition
 from leadml.experiment._watch import _since
 from leadml.leads import write_synthetic_leads
+from leadml.monitor import build_monitor_page
+from leadml.propose import Goal
 from leadml.review import SignatureError, sign_proposal, write_dossiers
 
 
@@ -39,7 +41,12 @@ def signed(tmp_path):
             decision="accept",
             at=datetime(2026, 1, day, tzinfo=UTC),
         )
-    return SimpleNamespace(contract=found.contract_path, version=done.definition, history=done.history)
+    return SimpleNamespace(
+        contract=found.contract_path,
+        before=found.definition_path,
+        version=done.definition,
+        history=done.history,
+    )
 
 
 def test_a_signed_version_is_watched_from_its_last_signature_on(signed):
@@ -48,6 +55,29 @@ def test_a_signed_version_is_watched_from_its_last_signature_on(signed):
     assert watch_definition(signed.version, signed.contract).since == date(2026, 1, 15)
     given = watch_definition(signed.version, signed.contract, since=date(2025, 12, 1))
     assert given.since == date(2025, 12, 1)
+
+
+def test_the_change_that_was_promised_is_audited_as_adopted_does(signed):
+    folder = signed.version.parent
+    promise, proposals = folder / "promise.json", folder / "proposals.json"
+    promise.write_text('{"version": "", "rates": [{"target": "accepted", "low": 0.1}]}', encoding="utf-8")
+    assert watch_definition(signed.version, signed.contract, promise=promise).adopted is None
+    proposals.write_text(
+        '{"per": "month", "goal": {"maximise": "accepted"}, '
+        '"proposals": [{"value_low": 1, "value": 2, "value_high": 3}]}',
+        encoding="utf-8",
+    )
+    since = date(2025, 6, 1)
+    report = watch_definition(signed.version, signed.contract, promise=promise, since=since)
+    experiment = Experiment(
+        question="", definition=signed.before, contract=signed.contract, goal=Goal(maximise="accepted")
+    )
+    audited = audit_experiment(experiment, signed.version, proposals=proposals, since=since)
+    assert report.adopted.to_dict() == audited.to_dict() == report.to_dict()["adopted"]
+    assert report.adopted.n_changed > 20
+    assert f"change in value, {audited.verdict}" in repr(report)
+    assert f"no alarm: {audited.verdict}" in build_monitor_page(report)
+    assert watch_definition(signed.version, signed.contract).adopted is None
 
 
 def test_a_version_of_an_altered_history_is_not_watched(signed):

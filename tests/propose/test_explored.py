@@ -9,6 +9,7 @@ import pytest
 from leadml.definitions import Change, apply_changes, parse_definition
 from leadml.errors import ExperimentError, LeadsError
 from leadml.leads import compute_targets, split_periods
+from leadml.metrics import kish_counts, mover_p_value
 from leadml.propose import (
     Goal,
     Range,
@@ -147,6 +148,50 @@ def test_weighted_rate_is_unbiased_where_the_naive_label_is_not():
     truth = 0.3 * (1 - np.exp(-180 / 60))
     assert (weights * won).sum() / weights.sum() == pytest.approx(truth, abs=0.01)
     assert won.mean() < 0.9 * truth
+
+
+MONTH = 30.44
+
+
+def draw_young(rng, n, rate, close_months):
+    """Twelve months of leads: ages, days until they closed so far (NaN: open), and those won so far."""
+    age = rng.uniform(0, 12, n) * MONTH
+    wins = rng.random(n) < rate
+    lag = rng.exponential(close_months, n) * MONTH
+    closes = wins | (rng.random(n) >= 0.3)
+    closed = np.where(closes & (lag <= age), lag, np.nan)
+    return age, closed, wins & ~np.isnan(closed)
+
+
+def test_open_as_lost_turns_a_decision_round_that_weights_get_right():
+    """Large companies win more often, and slowly: the naive label mostly says the opposite."""
+    naive = weighted = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        rates = []
+        for rate, close_months in ((0.08, 2.0), (0.11, 6.0)):
+            age, closed, won = draw_young(rng, 10_000, rate, close_months)
+            won &= closed <= 10 * MONTH
+            weights = censoring_weights(age, closed, horizon=10 * MONTH)
+            rates.append((won.mean(), (weights * won).sum() / weights.sum()))
+        (small, small_weighted), (large, large_weighted) = rates
+        naive += large > small
+        weighted += large_weighted > small_weighted
+    assert naive <= 8
+    assert weighted >= 34
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_weighted_gate_opens_on_worthless_young_leads_at_most_at_its_level(sign):
+    opened, horizon = 0, 6 * MONTH
+    rate = 0.05 / (1 - np.exp(-6 / 3.0))  # won within six months: .05, the break-even
+    for seed in range(400):
+        age, closed, won = draw_young(np.random.default_rng(seed), 400, rate, 3.0)
+        weights = censoring_weights(age, closed, horizon=horizon)
+        k, n = kish_counts(weights, won & (closed <= horizon))
+        p_value = mover_p_value([k], [n], sign=[sign], scale=[weights.sum()], break_even=[0.05])
+        opened += p_value <= 0.05
+    assert 0 < opened <= 20
 
 
 DATED = """  closed_on: {from: leads.closed_on, role: closed, type: date, format: "%Y-%m-%d"}

@@ -1,4 +1,22 @@
-"""The guarantees, simulated on worlds whose truth is known."""
+"""The guarantees, simulated on worlds whose truth is known.
+
+Where each test stands that the methods (section 10) ask for:
+
+1. the exact search equals brute force: `test_evidence.py`, `test_grid.py`
+2. the enumerated size of the gate: `tests/metrics/test_gate.py`
+3. nothing worth anything, an optimal definition: here
+4. a market that changes before or inside the confirmation: here
+5. no overlap: here
+6. open as lost turns a decision round: `test_explored.py`
+7. confirmation labels are read after the registration: `test_propose.py`
+8. contacts of one account: `test_propose.py`, here
+9. the credit of the criteria sums to everything minus nothing: `tests/compare/test_contribution.py`
+10. SHAP values add up: `tests/explain/test_attribution.py`
+11. the size of the weighted gate: `test_explored.py`
+
+Beyond them: won deals that are not booked (`test_booked.py`), segments (`test_segments.py`), values written
+after the handoff (`test_moment.py`).
+"""
 
 import numpy as np
 import pytest
