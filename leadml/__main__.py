@@ -13,6 +13,9 @@ INTERNAL = 70
 
 def main() -> int:
     """Run the command line and return its exit code (ARCHITECTURE: 0, 1, 3, 4, 64–78)."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us; no file of ours may get its number
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
     # Threads that spin while they wait cost more than they win on a shared machine; read when numpy loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("MPLBACKEND", "Agg")

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -305,6 +306,7 @@ def main() -> None:
     """Prepare, run each job in a process of its own, print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=[1_000_000])
+    parser.add_argument("--repeats", type=int, default=1, help="the median of so many runs")
     parser.add_argument("--job", action="append", choices=list(JOBS), help="only these")
     parser.add_argument("--folder", type=Path, help="where what is prepared stays, for the next run")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
@@ -335,11 +337,16 @@ def main() -> None:
                     str(folder),
                     "--inside",
                 ]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                runs = []
+                for _ in range(given.repeats):
+                    done = subprocess.run(command, capture_output=True, text=True, check=False)
+                    if done.returncode:
+                        break
+                    runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
                 if done.returncode:
                     print(f"| {n:,} | {name} | failed: {done.stderr.strip().splitlines()[-1][:80]} | | | |")
                     continue
-                row = json.loads(done.stdout.strip().splitlines()[-1])
+                row = {key: statistics.median(run[key] for run in runs) for key in ("cpu", "wall", "mb")}
                 speed = f"{n / row['cpu']:,.0f}"
                 print(
                     f"| {n:,} | {name} | {row['cpu']:.1f} | {row['wall']:.1f} | {speed} | {row['mb']:,.0f} |",

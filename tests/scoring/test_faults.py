@@ -89,6 +89,15 @@ def test_locale_zone_hashes_and_a_missing_home_change_no_byte(job, expected, tmp
     assert (tmp_path / "s.csv").read_bytes() == expected
 
 
+@pytest.mark.slow
+def test_the_command_runs_without_an_open_stream(job, expected, tmp_path):
+    options = ["--definition", job[1], "--bundle", job[2], "--leads", job[3], "--output", tmp_path / "s.csv"]
+    command = [sys.executable, "-m", "leadml", "score", job[0], *map(str, options)]
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed, check=False).returncode == 0
+    assert (tmp_path / "s.csv").read_bytes() == expected
+
+
 def test_the_size_of_batches_changes_no_byte(job, expected, tmp_path, monkeypatch):
     monkeypatch.setattr("leadml.leads._csv.BLOCK_BYTES", 3_000)
     seen = []
