@@ -29,6 +29,7 @@ _LEAST_LABELS = 20
 _PURE = 0.98
 _TAIL = 0.05
 _SAME_ORDER = 0.8
+_OFTEN_FILLED, _RARELY_FILLED = 0.2, 0.02
 _CHANCE = 1e-6
 _TEXTS_FROM = 20
 _MOST_USUAL, _LEAST_COVERED = 0.7, 0.05
@@ -76,6 +77,8 @@ def audit_leaks(
                     found.setdefault(finding.code, finding)
         yield from found.values()
         yield from _event_state(column, values)
+        if not found:
+            yield from _filled_by_sales(column, values, targets["worked"].to_numpy(dtype=bool))
     yield from _outcome_durations(table, attributes)
     tracked = any(each.history is not None for each in table.contract.tables)
     undeclared = [column.name for column in attributes if column.known_at is None and not tracked]
@@ -309,6 +312,32 @@ def _filled_only(values: pd.Series[Any], y: NDArray[np.float64]) -> dict[str, fl
         "filled_positive": round(float(positive), 4),
         "filled_negative": round(float(filled[y == 0].mean()), 4),
     }
+
+
+def _filled_by_sales(
+    column: Column, values: pd.Series[Any], worked: NDArray[np.bool_]
+) -> Iterator[AuditFinding]:
+    """Yield a warning for an attribute that hardly any lead has that Sales did not work."""
+    n_worked, n_rest = int(worked.sum()), int((~worked).sum())
+    if column.known_at in {"handoff", "after"} or min(n_worked, n_rest) < 5 * _LEAST_LABELS:
+        return
+    filled = values.notna().to_numpy()
+    with_sales, without = float(filled[worked].mean()), float(filled[~worked].mean())
+    if with_sales < _OFTEN_FILLED or without > _RARELY_FILLED:
+        return
+    yield AuditFinding(
+        code="filled_by_sales",
+        severity="warning",
+        column=column.name,
+        message=f"is filled for {share(with_sales)} of the leads that Sales worked and {share(without)} of"
+        " the others: it is written at the handoff or later. Declare `known_at: handoff` or `after`.",
+        evidence={
+            "filled_worked": round(with_sales, 4),
+            "filled_others": round(without, 4),
+            "worked": n_worked,
+            "others": n_rest,
+        },
+    )
 
 
 def _missingness(

@@ -24,6 +24,7 @@ _CAPTURES = (
     re.compile("date|contact"),
 )
 _VERDICT = re.compile(r"(^|_)(accepted|(un|dis)?qualified|converted|rejected)$")
+_JUDGED = re.compile(r"\b((un|dis)?qualified|accepted|rejected|(un)?converted)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(^|_)(id|no|nr|num|number|key|code)$")
 _REASON = re.compile(r"(^|_)(reason|reasons)(_|$)")
 _NEARLY = 0.95
@@ -134,7 +135,9 @@ def _hint(guess: Guess, values: list[Any], n: int) -> None:
         )
     elif _REASON.search(name):
         guess.confirm.append("may be Sales' reason (`role: reason`).")
-    elif _VERDICT.search(name) and n_words <= MAX_WORDS:
+    elif n_words <= MAX_WORDS and (
+        _VERDICT.search(name) or any(_JUDGED.search(str(text)) for text in set(values))
+    ):
         guess.confirm.append("may be the verdict (`role: verdict`); an attribute it is not.")
     elif re.search(r"(^|_)won$", name) and n_words <= MAX_WORDS:
         guess.confirm.append("may be the outcome (`role: outcome`); an attribute it is not.")

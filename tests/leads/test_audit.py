@@ -27,6 +27,7 @@ LEAKS = {
 }
 OTHER_TRAPS = {
     "batch_upload",
+    "filled_by_sales",
     "levels_replaced",
     "outcome_in_text",
     "unit_change",
@@ -229,6 +230,23 @@ def test_a_rate_computed_from_the_answers_is_a_leak_as_a_percentage_too(audited)
     assert report.columns("target_rate_column") == ("percent",)
 
 
+@pytest.mark.parametrize("known_at", [None, "capture", "handoff"])
+def test_what_only_sales_fills_in_is_told(known_at):
+    table, _ = generate_leads(4000, random_state=0)
+    rng = np.random.default_rng(0)
+    worked = table.frame["handed_on"].notna().to_numpy()
+    mark = pd.Series(np.where(worked & (rng.random(4000) < 0.5), rng.choice(["hot", "cold"], 4000), None))
+    source = table.contract.column("lead_source")
+    column = dataclasses.replace(source, name="mark", known_at=known_at)
+    table = dataclasses.replace(
+        table,
+        frame=table.frame.assign(mark=mark.astype("category")),
+        contract=dataclasses.replace(table.contract, columns=(*table.contract.columns, column)),
+    )
+    told = audit_leads(table).columns("filled_by_sales")
+    assert told == (() if known_at == "handoff" else ("mark",))
+
+
 def test_notes_on_how_it_went_are_a_leak_and_other_texts_are_not(audited):
     won, rng = labels(), np.random.default_rng(1)
     honest = [f"{rng.choice(['called', 'mailed'])} {n % 60} {rng.choice(['web', 'fair'])}" for n in range(N)]
@@ -384,6 +402,31 @@ def test_another_unit_from_some_day_on_is_told(audited, factor):
     assert found.column == "changed"
     assert found.evidence["factor"] == pytest.approx(factor, rel=0.15)
     assert abs(pd.Timestamp(found.evidence["from"]) - pd.Timestamp("2022-02-06")) < pd.Timedelta(days=3)
+
+
+@pytest.mark.slow
+def test_growth_campaigns_and_seasons_are_no_change_of_meaning(audited):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        n = int(rng.choice([800, 3000, 8000]))
+        day = np.sort(rng.integers(0, 500, n))
+        source = rng.choice(["web", "fair", "list"], n)
+        amount = np.exp(rng.normal(12, 2, n)).round(-3)
+        columns = {
+            "started": np.where((day > 300) & (rng.random(n) < 0.2), "webinar", source),
+            "stopped": np.where((day > 200) & (source == "list"), "web", source),
+            "growing": (np.exp(rng.normal(4, 1, n) + day / 900)).round(),
+            "counts": np.where(rng.random(n) < 0.5, 0, rng.poisson(3, n)),
+            "amount": np.where(rng.random(n) < 0.3, "", amount.astype(str)),
+            "text": [f"{rng.choice(['intro', 'demo', 'price'])} {number % 37}" for number in range(n)],
+            "score": rng.integers(0, 101, n),
+        }
+        kinds = dict.fromkeys(columns, "category") | dict.fromkeys(["growing", "amount"], "number")
+        kinds |= dict.fromkeys(["counts", "score"], "integer")
+        dates = (pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d")
+        won = rng.random(n) < 0.05 + 0.2 * (source == "fair")
+        report = audited(columns, kinds=kinds, won=won, dates=dates)
+        assert codes(report) & (LEAKS | OTHER_TRAPS) == set(), seed
 
 
 def test_results_that_begin_late_are_told(tmp_path):

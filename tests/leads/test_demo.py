@@ -94,6 +94,27 @@ def test_reps_differ_and_old_leads_lose_their_pending_verdicts():
     assert pending[(targets["age_days"] < 5) & targets["worked"]].mean() > 0.2
 
 
+def test_lags_open_deals_and_reasons_are_as_the_world_says():
+    world = SyntheticWorld(n_months=36, drift=0.0, close_days=40.0)
+    table, truth = generate_leads(40_000, random_state=0, world=world)
+    frame = table.frame
+    old = (frame["handed_on"] < pd.Timestamp("2027-06-01")).to_numpy()
+    answered = (frame["decided_on"] - frame["handed_on"]).dt.days[old]
+    assert answered.mean() == pytest.approx(5, abs=0.2)
+    assert answered.max() <= 45
+    closed = (frame["closed_on"] - frame["handed_on"]).dt.days
+    assert closed[old & (frame["outcome"] == "won")].mean() == pytest.approx(
+        41, abs=2
+    )  # not before the verdict
+    assert closed[old & (frame["outcome"] == "lost")].mean() == pytest.approx(1.2 * 40, abs=2)
+    lost = old & (frame["verdict"] == "accepted").to_numpy() & ~truth.frame["would_win"].to_numpy()
+    assert (frame["outcome"][lost] == "open").mean() == pytest.approx(world.open_share, abs=0.03)
+    small = (frame["verdict"] == "rejected") & (frame["employees"] < world.true_employees).fillna(False)
+    assert (frame["reason"][small] == "Company too small").mean() == pytest.approx(0.6, abs=0.04)
+    missing = frame[["purchase_timeframe", "title_level", "employees"]].isna().mean()
+    assert missing.to_numpy() == pytest.approx([world.missing_share] * 3, abs=0.01)
+
+
 def test_a_world_can_be_already_optimal():
     _, truth = generate_leads(5000, random_state=8, world=SyntheticWorld.already_optimal())
     assert (truth.frame["meets_written"] == truth.frame["meets_true"]).all()

@@ -381,3 +381,11 @@ def test_what_is_missing_for_the_loop_and_repeated_numbers_are_told(tmp_path):
     told = propose_contract(tmp_path / "a.csv").findings
     assert ("", "no column is taken as what became of the leads (`role: verdict`, `outcome`).") in told
     assert any(column == "Record Number" and "repeated in 1 rows only" in words for column, words in told)
+
+
+def test_words_of_a_verdict_are_told_whatever_the_column_is_called(tmp_path):
+    rows = "".join(f"{n},{['New', 'Closed - Unqualified', 'Working'][n % 3]},{n % 4}\n" for n in range(90))
+    (tmp_path / "a.csv").write_text(f"id,Stage,size\n{rows}")
+    told = dict(propose_contract(tmp_path / "a.csv").findings)
+    assert "may be the verdict" in told["Stage"]
+    assert "size" not in told
