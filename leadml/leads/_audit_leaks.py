@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from leadml.leads._clock import naive, start_of
+from leadml.leads._audit_answers import (
+    find_outcome_durations,
+    find_outcome_words,
+    find_target_rate,
+    find_target_score,
+)
 from leadml.leads._finding import AuditFinding, share
 from leadml.leads._rates import cell_codes, cells_of, column_auc, rank_auc
 
@@ -28,12 +32,7 @@ MISSING_AUC = 0.60
 _LEAST_LABELS = 20
 _PURE = 0.98
 _TAIL = 0.05
-_SAME_ORDER = 0.8
 _OFTEN_FILLED, _RARELY_FILLED = 0.2, 0.02
-_CHANCE = 1e-6
-_TEXTS_FROM = 20
-_MOST_USUAL, _LEAST_COVERED = 0.7, 0.05
-_WORD = re.compile(r"[^\W\d_]{2,}")
 _SUSPICIONS = frozenset({"leakage_suspected", "values_jump"})
 _DURATION = re.compile(r"\b(days|hours|minutes|duration|elapsed)\b(?!\s+since)", re.IGNORECASE)
 _EVENTS = (
@@ -79,7 +78,7 @@ def audit_leaks(
         yield from _event_state(column, values)
         if not found:
             yield from _filled_by_sales(column, values, targets["worked"].to_numpy(dtype=bool))
-    yield from _outcome_durations(table, attributes)
+    yield from find_outcome_durations(table, attributes)
     tracked = any(each.history is not None for each in table.contract.tables)
     undeclared = [column.name for column in attributes if column.known_at is None and not tracked]
     if undeclared:
@@ -120,7 +119,7 @@ def _leaks(
             " Declare `known_at: after` or leave it out.",
             evidence=evidence,
         )
-    elif _target_rates(values, y):
+    elif find_target_rate(values, y):
         yield AuditFinding(
             code="target_rate_column",
             severity="error",
@@ -128,6 +127,15 @@ def _leaks(
             message=f"each of its values is the {target} rate of the leads that carry it:"
             " it was computed from the answers. Leave it out.",
             evidence=evidence,
+        )
+    elif (fit := find_target_score(values, y)) is not None:
+        yield AuditFinding(
+            code="target_score",
+            severity="warning",
+            column=column.name,
+            message=f"is in every range of its values the {target} rate itself: a rate or a score made from"
+            " these answers. Unless it was there before the handoff, leave it out.",
+            evidence={**evidence, **fit},
         )
     elif (ends := _pure_ends(codes, y)) is not None:
         yield AuditFinding(
@@ -151,7 +159,7 @@ def _leaks(
             " something has ended. If that is the deal, declare `known_at: after`.",
             evidence=evidence,
         )
-    elif (words := _outcome_words(values, y)) is not None:
+    elif (words := find_outcome_words(values, y)) is not None:
         yield AuditFinding(
             code="outcome_in_text",
             severity="warning",
@@ -239,62 +247,6 @@ def _neighbours(
     return float(n), float(k)
 
 
-def _outcome_durations(table: LeadTable, attributes: list[Column]) -> Iterator[AuditFinding]:
-    """Yield numbers that are the days from the lead's start to its verdict or its close."""
-    start = start_of(table)
-    if start.dtype.kind != "M":
-        return
-    begins = {"start": start}
-    created = table.role("created")
-    if created is not None:
-        begins["created"] = naive(created)
-    for role in ("closed", "decided"):
-        ended = table.role(role)
-        if ended is None:
-            continue
-        for column in attributes:
-            if column.type not in {"number", "integer"}:
-                continue
-            numbers = table.frame[column.name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-            for begin in begins.values():
-                days = (naive(ended) - begin).dt.total_seconds().to_numpy(dtype=np.float64) / 86_400.0
-                known = ~np.isnan(days) & ~np.isnan(numbers)
-                if known.sum() < _LEAST_LABELS or np.unique(numbers[known]).size < 5:
-                    continue
-                finding = _duration_finding(column, days[known], numbers[known], role)
-                if finding is not None:
-                    yield finding
-                    break
-
-
-def _duration_finding(
-    column: Column, days: NDArray[np.float64], numbers: NDArray[np.float64], role: str
-) -> AuditFinding | None:
-    near = float((np.abs(days - numbers) <= 1.0).mean())
-    evidence: dict[str, Any] = {"n": len(days), "share": round(near, 4), "until": role}
-    if near >= 0.9:
-        return AuditFinding(
-            code="outcome_duration",
-            severity="error",
-            column=column.name,
-            message=f"is the number of days until the lead was {role} ({share(near)} of the leads): nobody"
-            " knows it before. Declare `known_at: after` or leave it out.",
-            evidence=evidence,
-        )
-    ranks = pd.DataFrame({"days": days, "numbers": numbers}).rank()
-    alike = float(ranks["days"].corr(ranks["numbers"]))
-    if len(days) < 5 * _LEAST_LABELS or not alike >= _SAME_ORDER:
-        return None
-    return AuditFinding(
-        code="outcome_duration",
-        severity="warning",
-        column=column.name,
-        message=f"goes with the days until the lead was {role} (rank correlation {alike:.2f}): it looks"
-        " measured afterwards. If so, declare `known_at: after`.",
-        evidence={**evidence, "rank_correlation": round(alike, 3)},
-    )
-
-
 def _filled_only(values: pd.Series[Any], y: NDArray[np.float64]) -> dict[str, float] | None:
     """Return the fill rates if being filled is (nearly) the label itself."""
     filled = values.notna().to_numpy()
@@ -369,74 +321,6 @@ def _missingness(
             "auc_missing": round(strength, 3),
         },
     )
-
-
-def _target_rates(values: pd.Series[Any], y: NDArray[np.float64]) -> bool:
-    """Say whether a number equals the label's rate, or its percentage, among the leads that carry it."""
-    if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
-        return False
-    numbers = values.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    known = ~np.isnan(numbers)
-    if known.mean() < 0.5 or numbers[known].min() < 0 or numbers[known].max() > 100:
-        return False
-    codes, distinct = pd.factorize(numbers[known])
-    if len(distinct) < 3 or len(distinct) > known.sum() / 10:
-        return False
-    size = np.bincount(codes)
-    rate = np.bincount(codes, weights=y[known]) / size
-    tolerance = 0.25 * np.sqrt(rate * (1 - rate) / size) + 1e-6
-    if distinct.max() > 1:
-        if not _differ(size, rate):  # any percentages near the base rate would be near all rates
-            return False
-        distinct, tolerance = distinct / 100, tolerance + (0.005 if (distinct % 1 == 0).all() else 0.0)
-    return bool(size[np.abs(rate - distinct) <= tolerance].sum() >= 0.9 * size.sum())
-
-
-def _differ(size: NDArray[np.int64], rate: NDArray[np.float64]) -> bool:
-    """Say whether rates of groups differ far more than by chance."""
-    from scipy.stats import chi2
-
-    pooled = float((size * rate).sum() / size.sum())
-    if pooled in {0.0, 1.0}:
-        return False
-    statistic = float((size * (rate - pooled) ** 2).sum() / (pooled * (1 - pooled)))
-    return bool(chi2.sf(statistic, len(size) - 1) < _CHANCE)
-
-
-def _outcome_words(values: pd.Series[Any], y: NDArray[np.float64]) -> dict[str, float] | None:
-    """Return how much words tell that stand (nearly) only in the texts of one outcome."""
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        return None
-    codes = values.cat.codes.to_numpy()
-    sizes = np.bincount(codes[codes >= 0], minlength=len(values.cat.categories))
-    positive = np.bincount(codes[codes >= 0], weights=y[codes >= 0], minlength=len(sizes))
-    base = float(y.mean())
-    if (sizes > 0).sum() <= _TEXTS_FROM or not 0.0 < base < 1.0:
-        return None
-    places = [set(_WORD.findall(str(text).casefold())) for text in values.cat.categories]
-    total: Counter[str] = Counter()
-    won: Counter[str] = Counter()
-    for words, n, k in zip(places, sizes, positive, strict=True):
-        for word in words:
-            total[word] += int(n)
-            won[word] += int(k)
-    best: dict[str, float] | None = None
-    for label, usual in ((1.0, base), (0.0, 1.0 - base)):
-        telling = {
-            word
-            for word, n in total.items()
-            if (won[word] if label else n - won[word]) >= 0.95 * n and n * np.log(usual) < np.log(_CHANCE)
-        }
-        mine = np.array([bool(words & telling) for words in places])
-        covered = float(sizes[mine].sum() / max(sizes.sum(), 1))
-        if (
-            usual <= _MOST_USUAL
-            and covered >= _LEAST_COVERED
-            and covered > (best or {"covered": 0.0})["covered"]
-        ):
-            rate = float(positive[mine].sum() / sizes[mine].sum())
-            best = {"words": float(len(telling)), "rate": round(rate, 4), "covered": round(covered, 4)}
-    return best
 
 
 def _pure_ends(codes: NDArray[np.int64], y: NDArray[np.float64]) -> dict[str, float] | None:

@@ -84,8 +84,7 @@ def _windows(table: LeadTable, targets: pd.DataFrame) -> Iterator[AuditFinding]:
 
 def _censoring(table: LeadTable, targets: pd.DataFrame, start: pd.Series[Any]) -> Iterator[AuditFinding]:
     """Yield a warning if the newest cohorts are mostly without a label yet."""
-    verdicts = table.role("verdict")
-    settled = np.zeros(len(targets), bool) if verdicts is None else (verdicts == "rejected").to_numpy(bool)
+    verdict = table.role("verdict")
     for role, rest in (("verdict", "pending"), ("outcome", "open")):
         labels = table.role(role)
         if labels is None:
@@ -93,11 +92,10 @@ def _censoring(table: LeadTable, targets: pd.DataFrame, start: pd.Series[Any]) -
         worked = targets["worked"].to_numpy() if role == "outcome" else np.ones(len(labels), dtype=bool)
         if role == "verdict" and table.role("handed_over") is not None:
             worked = targets["worked"].to_numpy()
-        verdict = table.role("verdict")
         if role == "outcome" and verdict is not None:  # what Sales rejected waits for no deal
             worked = worked & (verdict != "rejected").to_numpy()
         rows = worked & start.notna().to_numpy()
-        waiting = ((labels == rest).to_numpy(bool) & ~settled)[rows]  # what was rejected waits for no deal
+        waiting = (labels == rest).to_numpy()[rows]
         quarter = start[rows].dt.to_period("Q").astype(str).to_numpy(dtype=object)
         names, place = (
             np.unique(quarter, return_inverse=True) if len(quarter) else (np.array([]), np.array([]))

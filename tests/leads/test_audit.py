@@ -17,6 +17,7 @@ LEAKS = {
     "duration_column",
     "event_state",
     "target_rate_column",
+    "target_score",
     "outcome_duration",
     "values_jump",
     "missingness_gives_outcome_away",
@@ -245,6 +246,22 @@ def test_what_only_sales_fills_in_is_told(known_at):
     )
     told = audit_leads(table).columns("filled_by_sales")
     assert told == (() if known_at == "handoff" else ("mark",))
+
+
+def test_a_rate_from_the_answers_is_told_with_noise_too(audited):
+    rng = np.random.default_rng(1)
+    source = rng.integers(0, 40, N)
+    won = rng.random(N) < 0.02 + 0.01 * source
+    rate = pd.Series(won).groupby(source).transform("mean").to_numpy() + rng.normal(0, 0.01, N)
+    columns = {
+        "noisy": rate.clip(0, 1).round(4),
+        "percent": (100 * rate).clip(0, 100).round(2),
+        "half": (rate / 2).clip(0, 1).round(4),
+        "order": (source / 40 + rng.normal(0, 0.01, N)).clip(0, 1).round(4),
+        "any": rng.random(N).round(4),
+    }
+    report = audited(columns, kinds=dict.fromkeys(columns, "number"), won=won)
+    assert set(report.columns("target_score")) == {"noisy", "percent"}
 
 
 def test_notes_on_how_it_went_are_a_leak_and_other_texts_are_not(audited):

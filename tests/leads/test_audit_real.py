@@ -18,6 +18,9 @@ LEAKS = {
     "duration_column",
     "event_state",
     "target_rate_column",
+    "target_score",
+    "outcome_in_text",
+    "filled_by_sales",
     "outcome_duration",
     "values_jump",
 }
