@@ -6,7 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -343,22 +343,19 @@ def test_on_a_terminal_scoring_shows_a_bar_and_a_summary(run, folder):
     assert run("train", *words, "--output", bundle)[0] == 0
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "leadml", "score", *words, "--bundle", bundle]
-    done = subprocess.run(
+    shown = b""
+    with subprocess.Popen(
         [*command, "--output", folder / "s.csv"],
         stdout=follower,
         stderr=follower,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-        check=False,
-    )
-    os.close(follower)
-    shown = b""
-    try:
-        while part := os.read(leader, 65_536):
-            shown += part
-    except OSError:  # the other end is closed
-        pass
+    ) as job:
+        os.close(follower)
+        with suppress(OSError):  # the other end is closed
+            while part := os.read(leader, 65_536):  # what nobody reads stops who writes
+                shown += part
     os.close(leader)
-    assert done.returncode == 0, shown
+    assert job.returncode == 0, shown
     assert b"scoring, 300 rows" in shown
     assert b"read 300 = scored 300" in shown
     assert b'{"rows"' not in shown
