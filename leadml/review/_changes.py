@@ -105,7 +105,7 @@ def put_in_words(entry: Mapping[str, Any], units: Units) -> Change:
         ("Why", _reword(str(entry.get("reason") or ""))),
         *_explain(entry.get("explanation") or {}),
     ]
-    if _given(entry, "tipping_point"):
+    if _given(entry, "tipping_point") and entry["tipping_point"] > 0:
         rate = format_rate(entry["tipping_point"])
         details.append(("Fails if", f"the leads nobody picked win less often than {rate}"))
     return Change(

@@ -366,6 +366,8 @@ def test_a_pair_of_changes_is_one_sentence(make_run, run):
     )
     assert "Between −EUR 100 and EUR 11,900 a month (best guess EUR 6,820)" in text
     assert "Fails if the leads nobody picked win less often than 3.0 %" in text
+    safe = make_run(proposals=NOTHING | {"promising": [pair | {"tipping_point": 0.0}]})
+    assert "less often than 0" not in words(build_packet(safe))
 
 
 def test_everything_that_was_tested_stands_in_the_fold(make_run, run):
