@@ -396,8 +396,8 @@ def find_promising(
 def _promise_words(change: JudgedChange) -> str:
     if change.tipping_point == 0:
         return (
-            "only leads that somebody picked have labels here; they would pay for the others too, but whether "
-            "those win nobody knows. Not proposed: hand over a random sample"
+            "only leads that somebody picked have labels here; they would pay for the others too, but "
+            "whether those win nobody knows. Not proposed: hand over a random sample"
         )
     if change.tipping_point is not None:
         return (
