@@ -66,7 +66,7 @@ def _analyse(
     experiment: Experiment,
     until: Stage,
     *,
-    engine: Engine = "local",
+    engine: Literal["local", "duckdb"] = "local",
     explored: pd.DataFrame | None = None,
 ) -> ExperimentResult:
     from leadml.experiment import analyse_experiment
@@ -193,7 +193,11 @@ def propose(
     explored: ExploredOption = None,
     engine: Annotated[
         Engine,
-        typer.Option("--engine", help="Who counts: local, duckdb (extra `sql`) or spark (extra `spark`)."),
+        typer.Option(
+            "--engine",
+            help="local; duckdb (extra `sql`) counts there; spark (extra `spark`) reads and counts in parts,"
+            " for leads beyond one machine: proposals alone, no models.",
+        ),
     ] = "local",
     output: Output = None,
     as_of: AsOf = None,
@@ -227,7 +231,10 @@ def propose(
     if what_if:
         _answer(experiment, what_if, explored=sample, json=json)
         return
-    result = _analyse(experiment, "proposals", engine=engine, explored=sample)
+    if engine == "spark":
+        result = _propose_on_spark(experiment, explored=sample)
+    else:
+        result = _analyse(experiment, "proposals", engine=engine, explored=sample)
     if output is not None:
         write_proposals(result, output)
     if json:
@@ -250,6 +257,16 @@ def _share_error_rate(
     if rate is not None:
         raise UsageError("--error-rate, --error-rate-per-year: expected one of them, got both.")
     return split_error_rate(yearly, reviews_per_year=reviews or 4, looks=looks or 1)
+
+
+def _propose_on_spark(experiment: Experiment, *, explored: pd.DataFrame | None) -> ExperimentResult:
+    from leadml.errors import ExperimentError
+    from leadml.experiment import propose_on_spark
+
+    if explored is not None:
+        raise ExperimentError("--explored: explored leads are matched on one machine. Use --engine local.")
+    with progress_bar() as report:
+        return propose_on_spark(experiment, progress=report)
 
 
 def _answer(experiment: Experiment, changes: list[str], *, explored: pd.DataFrame | None, json: bool) -> None:

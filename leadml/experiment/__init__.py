@@ -5,7 +5,7 @@ from leadml.experiment._explore import audit_experiment, follow_experiment, samp
 from leadml.experiment._file import Experiment, load_experiment, parse_experiment
 from leadml.experiment._notebook import write_review_notebook
 from leadml.experiment._result import ExperimentResult
-from leadml.experiment._run import Progress, Stage, analyse_experiment, ask_experiment
+from leadml.experiment._run import Progress, Stage, analyse_experiment, ask_experiment, propose_on_spark
 from leadml.experiment._watch import record_look, watch_definition
 from leadml.experiment._write import record_sign_off, run_experiment, write_models, write_proposals
 
@@ -20,6 +20,7 @@ __all__ = [
     "follow_experiment",
     "load_experiment",
     "parse_experiment",
+    "propose_on_spark",
     "record_look",
     "record_sign_off",
     "run_experiment",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from leadml.compare import compare_definition, compare_ratings, read_ratings
 from leadml.definitions import load_definition
 from leadml.experiment._result import ExperimentResult
 from leadml.explain import explain_model
-from leadml.leads import audit_leads, compute_targets, load_contract, read_leads, split_periods
+from leadml.leads import AuditReport, audit_leads, compute_targets, load_contract, read_leads, split_periods
 from leadml.models import TrainedModel, train_model
 from leadml.propose import (
     count_in_duckdb,
@@ -17,8 +17,9 @@ from leadml.propose import (
     judge_what_if,
     parse_what_if,
     propose_changes,
+    propose_from_parts,
 )
-from leadml.scoring import count_on_spark
+from leadml.scoring import leads_on_spark
 from leadml.tracking import disable_autologging
 
 if TYPE_CHECKING:
@@ -33,15 +34,19 @@ if TYPE_CHECKING:
     from leadml.models import UntrainedModel
     from leadml.propose import EvidenceCounter, ProposalSet, Registration, WhatIf
 
-__all__ = ["Engine", "Progress", "Stage", "analyse_experiment", "ask_experiment", "split_leads"]
+__all__ = [
+    "Engine",
+    "Progress",
+    "Stage",
+    "analyse_experiment",
+    "ask_experiment",
+    "propose_on_spark",
+    "split_leads",
+]
 
 Stage = Literal["models", "comparison", "proposals"]
-Engine = Literal["local", "duckdb", "spark"]
-_COUNTERS: Mapping[Engine, EvidenceCounter] = {
-    "local": count_locally,
-    "duckdb": count_in_duckdb,
-    "spark": count_on_spark,
-}
+Engine = Literal["local", "duckdb"]
+_COUNTERS: Mapping[Engine, EvidenceCounter] = {"local": count_locally, "duckdb": count_in_duckdb}
 
 
 class Progress(Protocol):
@@ -84,7 +89,7 @@ def analyse_experiment(
     until : {"models", "comparison", "proposals"}, default="proposals"
         How much is wanted: models; the comparison as well; the proposals as well. Proposals come first, so
         that candidates are registered before anything else reads a label of the confirmation leads.
-    engine : {"local", "duckdb", "spark"}, default="local"
+    engine : {"local", "duckdb"}, default="local"
         Who counts the evidence of the search; the proposals are the same, byte for byte.
     register : callable, optional
         Called with the `Registration` before any confirmation label is read.
@@ -143,6 +148,64 @@ def analyse_experiment(
         judged = read_ratings(experiment.ratings, key=experiment.ratings_key)
         ratings = compare_ratings(judged, definition, table)
     return replace(result, comparison=comparison, ratings=ratings)
+
+
+def propose_on_spark(
+    experiment: Experiment,
+    *,
+    register: Callable[[Registration], None] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ExperimentResult:
+    """Propose changes of leads on Spark; no process holds them all.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The question, the definition and the leads.
+    register : callable, optional
+        Called with the `Registration` before any confirmation label is read.
+    progress : callable, optional
+        Called with (step, done, total) before each step.
+    **options
+        For `leadml.scoring.leads_on_spark`: `spark`, `part_bytes`.
+
+    Returns
+    -------
+    ExperimentResult
+        The proposals of `analyse_experiment`, byte for byte, and the counts of rows; no lead, no model, no
+        comparison and no audit: those read the leads on one machine.
+
+    Raises
+    ------
+    DefinitionError, ContractError, LeadsError, InputMissingError
+        If an input is refused; with everything that is wrong in it.
+    """
+    steps = _Steps(total=2, report=progress)
+    steps.begin("reading the definition and the leads")
+    definition, contract = load_definition(experiment.definition), load_contract(experiment.contract)
+    with leads_on_spark(contract, leads=experiment.leads, as_of=experiment.as_of, **options) as leads:
+        steps.begin("searching and confirming changes")
+        proposals = propose_from_parts(
+            definition,
+            leads,
+            goal=experiment.goal,
+            confirm_from=experiment.confirm_from,
+            max_changes=experiment.max_changes,
+            max_candidates=experiment.max_candidates,
+            error_rate=experiment.error_rate,
+            register=register or (lambda _registration: None),
+            segments=experiment.segments,
+        )
+        table = leads.empty
+    return ExperimentResult(
+        experiment=experiment,
+        definition=definition,
+        table=table,
+        targets=compute_targets(table),
+        proposals=proposals,
+        audit=AuditReport(findings=(), n_leads=table.manifest.kept, n_columns=len(table.frame.columns)),
+    )
 
 
 def _propose(

@@ -225,7 +225,7 @@ def write_proposals(result: ExperimentResult, folder: Path | str) -> dict[str, P
         A run that reached its proposals.
     folder : path-like
         ``proposals.json``, ``proposals.md``, ``<name>-<version>.yaml`` and ``promise.json`` (what the
-        monitor will hold the proposal to) go here.
+        monitor will hold the proposal to; not of leads on Spark) go here.
 
     Returns
     -------
@@ -245,9 +245,10 @@ def write_proposals(result: ExperimentResult, folder: Path | str) -> dict[str, P
     files = _write_artifacts(proposal_items(result.proposals.to_dict()), place)
     for proposal in result.proposals.proposals:
         if proposal.revised is not None:
-            promise = make_promise(proposal, result.table, result.targets)
-            files["promise"] = place / "promise.json"
-            write_text(files["promise"], json.dumps(promise.to_dict(), indent=2) + "\n")
+            if len(result.table):  # on Spark there is no lead here to make a promise from
+                promise = make_promise(proposal, result.table, result.targets)
+                files["promise"] = place / "promise.json"
+                write_text(files["promise"], json.dumps(promise.to_dict(), indent=2) + "\n")
             name = f"{_file_name(proposal.revised.name)}-{_file_name(proposal.revised.version)}.yaml"
             write_text(place / name, proposal.revised.text)
             files["definition"] = place / name

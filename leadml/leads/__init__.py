@@ -33,17 +33,38 @@ if TYPE_CHECKING:
         write_synthetic_leads,
     )
     from leadml.leads._export import write_leads, write_quarantine
-    from leadml.leads._finding import AuditFinding, AuditReport
+    from leadml.leads._finding import AuditFinding, AuditReport, sort_findings
     from leadml.leads._funnel import FunnelReport, compute_funnel, find_recycled, summarise_reasons
     from leadml.leads._ingest import IngestReport, ingest_leads
-    from leadml.leads._lags import compute_lag_curve
+    from leadml.leads._lags import compute_lag_curve, count_lags, curve_from_counts, window_from_curve
+    from leadml.leads._loop import PartTally, read_loop, settle_tallies
     from leadml.leads._propose import ContractProposal, propose_contract
     from leadml.leads._read import read_leads
     from leadml.leads._table import LeadTable, Manifest
-    from leadml.leads._targets import TimeSplit, compute_targets, split_periods, target_windows
+    from leadml.leads._targets import (
+        SplitPoint,
+        TimeSplit,
+        compute_targets,
+        last_mature_start,
+        split_at,
+        split_by_quarters,
+        split_periods,
+        target_windows,
+    )
     from leadml.leads._world import SyntheticWorld
 
 _HOMES = {
+    "sort_findings": "_finding",
+    "count_lags": "_lags",
+    "curve_from_counts": "_lags",
+    "window_from_curve": "_lags",
+    "PartTally": "_loop",
+    "read_loop": "_loop",
+    "settle_tallies": "_loop",
+    "SplitPoint": "_targets",
+    "last_mature_start": "_targets",
+    "split_at": "_targets",
+    "split_by_quarters": "_targets",
     "is_address": "_addresses",
     "mask_address": "_addresses",
     "LeadChunk": "_chunks",
@@ -110,6 +131,8 @@ __all__ = [
     "LeadStream",
     "LeadTable",
     "Manifest",
+    "PartTally",
+    "SplitPoint",
     "SyntheticLeads",
     "SyntheticTruth",
     "SyntheticWorld",
@@ -119,6 +142,8 @@ __all__ = [
     "compute_funnel",
     "compute_lag_curve",
     "compute_targets",
+    "count_lags",
+    "curve_from_counts",
     "find_late_columns",
     "find_leaks",
     "find_recycled",
@@ -127,6 +152,7 @@ __all__ = [
     "hash_lead_ids",
     "ingest_leads",
     "is_address",
+    "last_mature_start",
     "load_contract",
     "mask_address",
     "open_chunk",
@@ -135,11 +161,17 @@ __all__ = [
     "plan_chunks",
     "propose_contract",
     "read_leads",
+    "read_loop",
     "render_demo_definition",
     "settle_repeated_rows",
+    "settle_tallies",
+    "sort_findings",
+    "split_at",
+    "split_by_quarters",
     "split_periods",
     "summarise_reasons",
     "target_windows",
+    "window_from_curve",
     "write_leads",
     "write_quarantine",
     "write_synthetic_leads",

@@ -11,10 +11,10 @@ import io
 import itertools
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
@@ -22,19 +22,22 @@ from leadml.errors import LeadsError
 from leadml.leads import _batches
 from leadml.leads._addresses import is_database
 from leadml.leads._blocks import BATCH_ROWS, FileSource
+from leadml.leads._contract import ROLES
 from leadml.leads._csv import CsvReader
 from leadml.leads._sources import LINE, resolve_place
 from leadml.leads._store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from leadml.leads._batches import LeadStream
     from leadml.leads._contract import Contract, Table
+    from leadml.leads._csv import Reject
     from leadml.leads._history import Changes
     from leadml.leads._joined import JoinedTable
+    from leadml.leads._table import TableCount
 
 __all__ = [
     "LeadChunk",
@@ -87,15 +90,29 @@ class LeadPlan:
         In the order of the file.
     notices : tuple of str
         What is worth knowing.
+    roles : frozenset of str
+        Of the columns that are read.
+    other_counts, other_rejects, other_words
+        Of the other tables: counts, quarantined rows, words that are not declared.
     """
 
     contract: Contract
     paths: tuple[tuple[str, Path], ...]
     chunks: tuple[LeadChunk, ...]
     notices: tuple[str, ...] = ()
+    roles: frozenset[str] = _batches.SCORED_ROLES
+    other_counts: tuple[TableCount, ...] = ()
+    other_rejects: tuple[tuple[str, list[Reject]], ...] = ()
+    other_words: Mapping[str, dict[str, int]] = field(default_factory=dict)
 
 
-def plan_chunks(contract: Contract, *, leads: Path | str | None = None, n_chunks: int) -> LeadPlan:
+def plan_chunks(
+    contract: Contract,
+    *,
+    leads: Path | str | None = None,
+    n_chunks: int,
+    columns: Literal["scored", "all"] = "scored",
+) -> LeadPlan:
     """Divide the main table into parts of about equal size.
 
     Parameters
@@ -106,6 +123,8 @@ def plan_chunks(contract: Contract, *, leads: Path | str | None = None, n_chunks
         A file in place of the first table's. Every reader must see it under this path.
     n_chunks : int
         How many parts are wanted; a file that cannot be divided is one.
+    columns : {"scored", "all"}
+        As in `open_leads`.
 
     Returns
     -------
@@ -122,13 +141,18 @@ def plan_chunks(contract: Contract, *, leads: Path | str | None = None, n_chunks
     place = resolve_place(contract, contract.tables[0], leads)
     if is_database(place) or isinstance(place, str):
         raise LeadsError(f"{contract.source}: only a file can be read in parts; export the table first.")
-    with _batches.open_leads(contract, leads=leads) as stream:  # refuses a file whose header does not fit
+    # Refuses a file whose header does not fit.
+    with _batches.open_leads(contract, leads=leads, columns=columns) as stream:
         table = _batches.with_format_of(stream.table, place, leads)
         return LeadPlan(
             contract=stream.contract,
             paths=tuple(stream.paths.items()),
             chunks=_divide(LeadChunk(path=str(place), format=table.format), table, n_chunks),
             notices=tuple(stream.notices()),
+            roles=_batches.SCORED_ROLES if columns == "scored" else frozenset(ROLES) - {"personal"},
+            other_counts=stream.other_counts(),
+            other_rejects=tuple(stream.other_rejects()),
+            other_words=stream.all_unlisted(),
         )
 
 
@@ -147,6 +171,7 @@ def open_chunk(
     *,
     fates: dict[int, str] | None = None,
     batch_rows: int = BATCH_ROWS,
+    roles: frozenset[str] = _batches.SCORED_ROLES,
 ) -> Iterator[LeadStream]:
     """Open one part of the main table.
 
@@ -160,14 +185,16 @@ def open_chunk(
         From `settle_repeated_rows`: lines with a repeated id that are ``duplicate`` or ``conflict``.
     batch_rows : int
         Rows held in memory, about.
+    roles : frozenset of str
+        Of the `LeadPlan`.
 
     Yields
     ------
     LeadStream
         As from `open_leads`.
     """
-    optional = frozenset({"handed_over"})
-    used, table = _batches._used_part(contract, _batches.SCORED_ROLES)  # noqa: SLF001 - one reader in two files
+    optional = frozenset({"handed_over"} if roles == _batches.SCORED_ROLES else ())
+    used, table = _batches._used_part(contract, roles)  # noqa: SLF001 - one reader in two files
     source = _source(table, chunk, batch_rows)
     joined, changes = _others(used, os.getpid())
     nothing = np.empty(0, dtype=np.uint64)
@@ -198,11 +225,15 @@ def hash_lead_ids(contract: Contract, chunk: LeadChunk) -> NDArray[np.uint64]:
 
 
 def find_repeated_rows(
-    contract: Contract, chunk: LeadChunk, repeated: NDArray[np.uint64]
+    contract: Contract,
+    chunk: LeadChunk,
+    repeated: NDArray[np.uint64],
+    *,
+    roles: frozenset[str] = _batches.SCORED_ROLES,
 ) -> list[tuple[int, str, tuple[object, ...]]]:
     """Return line, id and record of each sound row whose id has one of these numbers."""
     found: list[tuple[int, str, tuple[object, ...]]] = []
-    with open_chunk(contract, chunk) as stream:
+    with open_chunk(contract, chunk, roles=roles) as stream:
         stream.watch_repeats(repeated, found)
         for _ in stream:
             pass

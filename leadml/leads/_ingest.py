@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import html
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from leadml._files import compute_sha256, replaced_file
 from leadml.errors import OutputError, QuarantineError
 from leadml.leads._batches import open_leads
 from leadml.leads._export import plain_texts, write_quarantine
+from leadml.leads._loop import count_days
 from leadml.leads._read import (
     day_of_export,
-    known_instants,
     over_limit_error,
     quarantine_frame,
     unlisted_notices,
@@ -138,7 +137,7 @@ def ingest_leads(
             write_quarantine(error.quarantine, quarantine)
         raise
     listed = quarantine_frame([(stream.table.name, tally.rejects), *stream.other_rejects()])
-    day, note = (as_of, None) if as_of is not None else day_of_export(tally.days)
+    day, note = (as_of, None) if as_of is not None else day_of_export(dict(tally.days))
     notices = [
         *stream.notices(),
         *unlisted_notices(contract, stream.all_unlisted()),
@@ -172,7 +171,7 @@ class _Tally:
     kept: int = 0
     duplicates: int = 0
     rejects: list[Any] = field(default_factory=list)
-    days: dict[int, int] = field(default_factory=dict)
+    days: Counter[int] = field(default_factory=Counter)
 
     def watch(
         self, contract: Contract, batches: Iterator[LeadBatch], progress: Callable[[int], None] | None
@@ -182,20 +181,10 @@ class _Tally:
             self.kept += len(batch.frame)
             self.duplicates += batch.duplicates
             self.rejects += batch.rejects
-            for day, count in _days(contract, batch.frame).items():
-                self.days[day] = self.days.get(day, 0) + count
+            self.days.update(count_days(contract, batch.frame))
             if progress is not None:
                 progress(self.read)
             yield batch.frame
-
-
-def _days(contract: Contract, frame: pd.DataFrame) -> dict[int, int]:
-    counts: dict[int, int] = {}
-    for series in known_instants(contract, frame):
-        days, sizes = np.unique(series.to_numpy(dtype="datetime64[D]").astype(np.int64), return_counts=True)
-        for day, size in zip(days.tolist(), sizes.tolist(), strict=True):
-            counts[day] = counts.get(day, 0) + size
-    return counts
 
 
 def _refuse_over_limit(contract: Contract, tally: _Tally, table: str) -> None:

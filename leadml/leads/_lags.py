@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
     from leadml.leads._table import LeadTable
 
-__all__ = ["SHORTEST_WINDOW", "compute_lag_curve", "window_from_curve"]
+__all__ = [
+    "SHORTEST_WINDOW",
+    "compute_lag_curve",
+    "count_lags",
+    "curve_from_counts",
+    "window_from_curve",
+]
 
 _EVENTS = {
     "accepted": ("decided", "verdict", ("accepted", "rejected")),
@@ -66,27 +73,45 @@ def compute_lag_curve(
     >>> bool(curve["share"].iloc[-1] == 1.0)
     True
     """
+    return curve_from_counts(*count_lags(table, target=target, as_of=as_of))
+
+
+def count_lags(
+    table: LeadTable, *, target: Literal["accepted", "won"], as_of: dt.date | None = None
+) -> tuple[Counter[float], Counter[float]]:
+    """Count the events per day of lag and the leads per day of age, from which `compute_lag_curve` follows.
+
+    Counts of parts of the leads add up. Both are empty where dates are not known.
+    """
     if target not in _EVENTS:
         raise LeadsError(f"target: expected 'accepted' or 'won', got {target!r}.")
     role, label, values = _EVENTS[target]
     ended, labels, start = table.role(role), table.role(label), start_of(table)
-    empty = pd.DataFrame(
-        {"days": [], "n_at_risk": [], "n_events": [], "rate": [], "share": []}, dtype=np.float64
-    )
     if ended is None or labels is None or start.dtype.kind != "M":
-        return empty
+        return Counter(), Counter()
     handed = table.role("handed_over")
     rows = (handed if handed is not None else start).notna().to_numpy()
     age = (pd.Timestamp(as_of or table.as_of) - start.dt.normalize()).dt.days.to_numpy(dtype=np.float64)[rows]
     lag = (naive(ended).dt.normalize() - start.dt.normalize()).dt.days.to_numpy(dtype=np.float64)[rows]
     happened = labels.isin(values).to_numpy()[rows] & ~np.isnan(lag)
-    return _curve(np.maximum(lag[happened], 0.0), np.sort(age), empty)
+    return _count(np.maximum(lag[happened], 0.0)), _count(age)
 
 
-def _curve(lag: NDArray[np.float64], ages: NDArray[np.float64], empty: pd.DataFrame) -> pd.DataFrame:
-    n = len(ages)
-    days, events = np.unique(lag, return_counts=True)
-    at_risk = n - np.searchsorted(ages, days, side="left")
+def _count(days: NDArray[np.float64]) -> Counter[float]:
+    found, sizes = np.unique(days, return_counts=True)
+    return Counter(dict(zip(found.tolist(), sizes.tolist(), strict=True)))
+
+
+def curve_from_counts(lags: Counter[float], ages: Counter[float]) -> pd.DataFrame:
+    """Compute the curve of `compute_lag_curve` from the counts of `count_lags`."""
+    empty = pd.DataFrame(
+        {"days": [], "n_at_risk": [], "n_events": [], "rate": [], "share": []}, dtype=np.float64
+    )
+    n = sum(ages.values())
+    days, old = np.array(sorted(lags), np.float64), np.array(sorted(ages), np.float64)
+    events = np.array([lags[day] for day in days.tolist()], np.int64)
+    younger = np.concatenate([[0], np.cumsum([ages[day] for day in old.tolist()])]).astype(np.int64)
+    at_risk = n - younger[np.searchsorted(old, days, side="left")]
     followed = at_risk >= min(_LEAST_AT_RISK, max(n // 4, 1))
     if not followed.any():
         return empty

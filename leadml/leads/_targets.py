@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,22 @@ from leadml.leads._lags import compute_lag_curve, window_from_curve
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
     from leadml.leads._table import LeadTable
 
-__all__ = ["TimeSplit", "compute_targets", "split_periods", "target_windows"]
+__all__ = [
+    "SplitPoint",
+    "TimeSplit",
+    "compute_targets",
+    "last_mature_start",
+    "split_at",
+    "split_by_quarters",
+    "split_periods",
+    "target_windows",
+]
 
 Target = Literal["accepted", "won"]
 _N_BLOCKS = 5
@@ -168,29 +178,96 @@ def split_periods(
     """
     if target not in {"accepted", "won"}:
         raise LeadsError(f"target: expected 'accepted' or 'won', got {target!r}.")
-    usable = targets[target].notna().to_numpy() & targets[f"{target}_mature"].to_numpy(dtype=bool)
-    start = pd.Series(targets["t0"].to_numpy())
-    usable &= start.notna().to_numpy()
-    periods = targets["period"].to_numpy(dtype=object)
+    start, usable = _usable(targets, target)
     if start.dtype.kind != "M":
         if confirm_from is not None:
             raise LeadsError("confirm_from: these leads have no dates, only a running number. Leave it out.")
         last = {f"block {_N_BLOCKS - offset}" for offset in range(n_confirm)}
+        periods = targets["period"].to_numpy(dtype=object)
         return _parts(usable, np.isin(periods, sorted(last)), start, periods)
     if confirm_from is not None:
-        return _parts(usable, (start >= pd.Timestamp(confirm_from)).to_numpy(), start, periods)
-    window = target_windows(table)[target] or 0
-    last_t0 = pd.Timestamp(_as_of(targets, table)) - pd.Timedelta(days=window)
-    quarters = _matured_quarters(start[usable], last_t0)
-    if len(quarters) >= 3:
-        chosen = quarters[-n_confirm:]
-        first, end = chosen[0].start_time, chosen[-1].end_time
-        usable = usable & (start <= end).to_numpy()
-        return _parts(usable, (start >= first).to_numpy(), start, periods)
-    if not usable.any():
-        return _parts(usable, usable, start, periods)
-    cut = start[usable].quantile(0.6)
-    return _parts(usable, (start > cut).to_numpy(), start, periods)
+        return split_at(targets, SplitPoint(since=pd.Timestamp(confirm_from)), target=target)
+    last_t0 = last_mature_start(target_windows(table)[target], _as_of(targets, table))
+    point = split_by_quarters(start[usable].dt.to_period("Q").unique(), last_t0, n_confirm=n_confirm)
+    if point is None and usable.any():
+        point = SplitPoint(since=cast("pd.Timestamp", start[usable].quantile(0.6)), included=False)
+    return split_at(targets, point, target=target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitPoint:
+    """Where leads to confirm with begin and end.
+
+    Parameters
+    ----------
+    since, until : Timestamp or None
+        The first and last instant of the confirmation part; younger leads are left out.
+    included : bool, default=True
+        Whether `since` itself belongs to it.
+    """
+
+    since: pd.Timestamp
+    until: pd.Timestamp | None = None
+    included: bool = True
+
+
+def split_by_quarters(
+    quarters: Iterable[pd.Period], last_t0: pd.Timestamp, *, n_confirm: int = 2
+) -> SplitPoint | None:
+    """Return where the last whole matured quarters begin and end; None with fewer than three such quarters.
+
+    Parameters
+    ----------
+    quarters : iterable of Period
+        In which there are matured leads with a label.
+    last_t0 : Timestamp
+        From `last_mature_start`.
+    n_confirm : int, default=2
+
+    Returns
+    -------
+    SplitPoint or None
+    """
+    matured = [quarter for quarter in sorted(quarters) if quarter.end_time.normalize() <= last_t0]
+    if len(matured) < 3:
+        return None
+    return SplitPoint(since=matured[-n_confirm].start_time, until=matured[-1].end_time)
+
+
+def last_mature_start(window: int | None, as_of: dt.date) -> pd.Timestamp:
+    """Return the youngest start of a lead that is matured."""
+    return pd.Timestamp(as_of) - pd.Timedelta(days=window or 0)
+
+
+def split_at(targets: pd.DataFrame, point: SplitPoint | None, *, target: Target) -> TimeSplit:
+    """Split dated leads, or a part of them, at a given point; without one nothing is left to confirm on.
+
+    Parameters
+    ----------
+    targets : DataFrame
+        From `compute_targets`.
+    point : SplitPoint or None
+    target : {"accepted", "won"}
+
+    Returns
+    -------
+    TimeSplit
+    """
+    start, usable = _usable(targets, target)
+    periods = targets["period"].to_numpy(dtype=object)
+    if point is None:
+        return _parts(usable, np.zeros(len(start), bool), start, periods)
+    if point.until is not None:
+        usable &= (start <= point.until).to_numpy()
+    newer = start >= point.since if point.included else start > point.since
+    return _parts(usable, newer.to_numpy(), start, periods)
+
+
+def _usable(targets: pd.DataFrame, target: Target) -> tuple[pd.Series[Any], NDArray[np.bool_]]:
+    """Return the start of each lead, and who is matured with a label."""
+    start = pd.Series(targets["t0"].to_numpy())
+    usable = targets[target].notna().to_numpy() & targets[f"{target}_mature"].to_numpy(dtype=bool)
+    return start, usable & start.notna().to_numpy()
 
 
 def _as_of(targets: pd.DataFrame, table: LeadTable) -> dt.date:
@@ -201,11 +278,6 @@ def _as_of(targets: pd.DataFrame, table: LeadTable) -> dt.date:
     row = int(np.flatnonzero(known)[0])
     start = pd.Timestamp(targets["t0"].iloc[row]).normalize()
     return (start + pd.Timedelta(days=float(targets["age_days"].iloc[row]))).date()
-
-
-def _matured_quarters(start: pd.Series[Any], last_t0: pd.Timestamp) -> list[pd.Period]:
-    quarters = sorted(start.dt.to_period("Q").unique())
-    return [quarter for quarter in quarters if quarter.end_time.normalize() <= last_t0]
 
 
 def _parts(

@@ -11,7 +11,8 @@ from leadml.propose._goal import Goal, Stakes
 from leadml.propose._guard import Guardrail
 from leadml.propose._joint import JointCounts
 from leadml.propose._judge import Range
-from leadml.propose._propose import propose_changes
+from leadml.propose._parts import LeadPart, LeadParts
+from leadml.propose._propose import propose_changes, propose_from_parts
 from leadml.propose._registration import Registration
 from leadml.propose._result import Exploration, JudgedChange, KeptCriterion, ProposalSet
 from leadml.propose._sample import (
@@ -36,6 +37,8 @@ __all__ = [
     "JointCounts",
     "JudgedChange",
     "KeptCriterion",
+    "LeadPart",
+    "LeadParts",
     "ProposalSet",
     "Range",
     "Registration",
@@ -58,6 +61,7 @@ __all__ = [
     "parse_what_if",
     "proposal_schema",
     "propose_changes",
+    "propose_from_parts",
     "read_exploration",
     "sample_exploration",
     "split_error_rate",

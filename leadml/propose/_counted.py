@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadml.propose._judge import YES, Moved
+from leadml.propose._judge import YES, Moved, Tally
 from leadml.propose._review import count_confirmed, count_recent
 
 if TYPE_CHECKING:
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["ChangeCounts", "Tally", "add_counts", "add_moved", "count_change", "tally"]
 
 EARLY_ACCEPTANCE, EARLY_WIN = "acceptance", "won within three months"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """Leads with a label, and those among them that were accepted or won."""
-
-    n: int
-    k: int
-
-    def __add__(self, other: Tally) -> Tally:
-        """Return both together."""
-        return Tally(n=self.n + other.n, k=self.k + other.k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -49,6 +49,21 @@ class Range:
 NOTHING_KNOWN = Range(low=None, value=None, high=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Leads with a label, and those among them that were accepted or won."""
+
+    n: int
+    k: int
+
+    def __add__(self, other: Tally) -> Tally:
+        """Return both together."""
+        return Tally(n=self.n + other.n, k=self.k + other.k)
+
+
+NOBODY = Tally(n=0, k=0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Moved:
     """The leads that one change moves in a window, counted per price stratum.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,13 @@ from leadml.definitions import assign_classes
 from leadml.errors import LeadsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from leadml.definitions import Definition
     from leadml.leads import LeadTable, TimeSplit
+    from leadml.propose._ranges import Gather
     from leadml.propose._review import Review
 
     Bits = NDArray[np.bool_]
@@ -23,13 +27,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNKNOWN",
+    "Times",
     "Windows",
+    "account_keys",
     "compare_handoff",
+    "find_bounds",
+    "find_times",
     "find_windows",
+    "join_spans",
     "match_explored",
     "read_early_wins",
     "read_labels",
+    "repeated_accounts",
     "select_evidence",
+    "span_of",
+    "windows_within",
 ]
 
 UNKNOWN, NO, YES = 0, 1, 2
@@ -57,37 +69,124 @@ class Windows:
     confirm_months: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When the leads of either window began, first and last (None for none), and how many they are.
+
+    Attributes
+    ----------
+    since, until : Timestamp, float or None
+        First and last start of a lead with a label to confirm with; none, and nothing can be confirmed.
+    discover, confirm : tuple of (first, last, n)
+        All leads of either window.
+    dated : bool
+        Whether starts are instants.
+    """
+
+    since: Any
+    until: Any
+    discover: tuple[Any, Any, int]
+    confirm: tuple[Any, Any, int]
+    dated: bool
+
+    @property
+    def n_discover(self) -> int:
+        """Leads of the older quarters."""
+        return self.discover[2]
+
+    @property
+    def n_confirm(self) -> int:
+        """Leads of the confirmation window."""
+        return self.confirm[2]
+
+
+def find_times(gather: Gather, bounds: tuple[Any, Any], *, target: Literal["accepted", "won"]) -> Times:
+    """Find when the leads of either window began.
+
+    Parameters
+    ----------
+    gather : Gather
+        Asks parts of the leads by their targets.
+    bounds : tuple
+        First and last start of a lead with a label to confirm with, None for none.
+    target : {"accepted", "won"}
+    """
+    parts = gather(partial(_time_part, bounds, target))
+    return Times(
+        since=bounds[0],
+        until=bounds[1],
+        discover=join_spans([part[0] for part in parts]),
+        confirm=join_spans([part[1] for part in parts]),
+        dated=parts[0][2],
+    )
+
+
+def _time_part(
+    bounds: tuple[Any, Any], target: Literal["accepted", "won"], targets: pd.DataFrame
+) -> tuple[tuple[Any, Any, int], tuple[Any, Any, int], bool]:
+    start = pd.Series(targets["t0"].to_numpy())
+    discover, confirm = _window_rows(targets, bounds, target)
+    return span_of(start[discover]), span_of(start[confirm]), start.dtype.kind == "M"
+
+
+def span_of(start: pd.Series[Any]) -> tuple[Any, Any, int]:
+    """Return first, last and number."""
+    return (start.min(), start.max(), len(start)) if len(start) else (None, None, 0)
+
+
+def join_spans(spans: Sequence[tuple[Any, Any, int]]) -> tuple[Any, Any, int]:
+    """Return first, last and number of all parts together."""
+    known = [span for span in spans if span[2]]
+    if not known:
+        return None, None, 0
+    return min(span[0] for span in known), max(span[1] for span in known), sum(span[2] for span in known)
+
+
+def _window_rows(
+    targets: pd.DataFrame, bounds: tuple[Any, Any], target: Literal["accepted", "won"]
+) -> tuple[Bits, Bits]:
+    start = pd.Series(targets["t0"].to_numpy())
+    mature = targets[f"{target}_mature"].to_numpy(bool) & start.notna().to_numpy()
+    first, last = bounds
+    if first is None:
+        return mature, np.zeros(len(start), bool)
+    discover = mature & (start < first).to_numpy()
+    confirm = mature & ((start >= first) & (start <= last)).to_numpy()
+    return discover, confirm
+
+
+def find_bounds(targets: pd.DataFrame, split: TimeSplit) -> tuple[Any, Any]:
+    """Return the first and last start of a lead to confirm with."""
+    first, last, _ = span_of(pd.Series(targets["t0"].to_numpy())[split.confirm])
+    return first, last
+
+
 def find_windows(targets: pd.DataFrame, split: TimeSplit, *, target: Literal["accepted", "won"]) -> Windows:
     """Widen a split of labelled leads to all matured leads of the same time.
 
     A split holds the leads whose label is known; how many leads a change moves, and how many of those have
     no label, is counted on all of them.
     """
-    start = pd.Series(targets["t0"].to_numpy())
-    mature = targets[f"{target}_mature"].to_numpy(bool) & start.notna().to_numpy()
-    dated = start.dtype.kind == "M"
-    if not split.confirm.any():
-        return Windows(
-            discover=mature,
-            confirm=np.zeros(len(start), bool),
-            discover_months=_months(start, mature) if dated else None,
-            confirm_months=None,
-        )
-    first, last = start[split.confirm].min(), start[split.confirm].max()
-    discover = mature & (start < first).to_numpy()
-    confirm = mature & ((start >= first) & (start <= last)).to_numpy()
+    times = find_times(lambda ask: [ask(targets)], find_bounds(targets, split), target=target)
+    return windows_within(targets, times, target=target)
+
+
+def windows_within(targets: pd.DataFrame, times: Times, *, target: Literal["accepted", "won"]) -> Windows:
+    """Return which leads at hand are in either window."""
+    discover, confirm = _window_rows(targets, (times.since, times.until), target)
     return Windows(
         discover=discover,
         confirm=confirm,
-        discover_months=_months(start, discover) if dated else None,
-        confirm_months=_months(start, confirm) if dated else None,
+        discover_months=_months(times.discover) if times.dated else None,
+        confirm_months=_months(times.confirm) if times.dated else None,
     )
 
 
-def _months(start: pd.Series[pd.Timestamp], rows: Bits) -> float | None:
-    if not rows.any():
+def _months(span: tuple[Any, Any, int]) -> float | None:
+    first, last, n = span
+    if not n:
         return None
-    days = (start[rows].max().normalize() - start[rows].min().normalize()).days + 1
+    days = (last.normalize() - first.normalize()).days + 1
     return float(days) / _DAYS_A_MONTH
 
 
@@ -99,10 +198,22 @@ def select_evidence(table: LeadTable, targets: pd.DataFrame, windows: Windows, h
     hands over before one that it does not, then the earliest, then the smallest id. Leads without an
     account count for themselves.
     """
+    used = windows.discover | windows.confirm
+    keys = account_keys(table, targets, windows, handed_over)
+    evidence = used.copy()
+    if keys is not None:
+        evidence[keys.index[repeated_accounts(keys)]] = False
+    return evidence
+
+
+def account_keys(
+    table: LeadTable, targets: pd.DataFrame, windows: Windows, handed_over: Bits
+) -> pd.DataFrame | None:
+    """Return of every lead with an account what decides which one of the account counts; None without any."""
     account = table.role("account")
     used = windows.discover | windows.confirm
     if account is None:
-        return used
+        return None
     keys = pd.DataFrame(
         {
             "account": account.astype("string").to_numpy(dtype=object),
@@ -112,14 +223,19 @@ def select_evidence(table: LeadTable, targets: pd.DataFrame, windows: Windows, h
             "id": _ids(table),
         }
     )
-    keys = keys[used & keys["account"].notna().to_numpy()]
-    keys = keys.sort_values(["account", "confirm", "other", "t0", "id"], kind="stable")
-    repeated = keys.index[keys.duplicated(["account", "confirm"]).to_numpy()]
-    evidence = used.copy()
-    evidence[repeated] = False
-    back = keys["account"].isin(keys.loc[keys["confirm"], "account"]) & ~keys["confirm"]
-    evidence[keys.index[back.to_numpy()]] = False
-    return evidence
+    return keys[used & keys["account"].notna().to_numpy()]
+
+
+def repeated_accounts(keys: pd.DataFrame) -> Bits:
+    """Return which leads another one of their account stands for, all leads of an account being there."""
+    order = keys.reset_index(drop=True).sort_values(
+        ["account", "confirm", "other", "t0", "id"], kind="stable"
+    )
+    repeated = np.zeros(len(keys), bool)
+    repeated[order.index[order.duplicated(["account", "confirm"]).to_numpy()]] = True
+    confirm = keys["confirm"].to_numpy(bool)
+    back = keys["account"].isin(keys.loc[confirm, "account"]).to_numpy(bool) & ~confirm
+    return np.asarray(repeated | back)
 
 
 def _ids(table: LeadTable) -> NDArray[np.object_]:

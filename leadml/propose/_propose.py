@@ -17,6 +17,7 @@ from leadml.propose._evidence import SearchResult, extend_edits, make_cells, sea
 from leadml.propose._explore import plan_explorations
 from leadml.propose._goal import Goal, Stakes
 from leadml.propose._keep import explain_kept
+from leadml.propose._parts import open_parts
 from leadml.propose._pick import Ranking, pick_candidates, rank_edits
 from leadml.propose._result import Exploration, JudgedChange, ProposalSet, name_change
 from leadml.propose._review import (
@@ -30,6 +31,7 @@ from leadml.propose._review import (
 from leadml.propose._words import say_leads
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
@@ -41,11 +43,12 @@ if TYPE_CHECKING:
     from leadml.propose._count import EvidenceCounter
     from leadml.propose._joint import Job, JointCounts
     from leadml.propose._judge import Moved
+    from leadml.propose._parts import LeadParts
     from leadml.propose._registration import Registration
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["propose_changes"]
+__all__ = ["propose_changes", "propose_from_parts"]
 
 _PARENTS = 20  # pairs that a third change is tried on
 
@@ -152,6 +155,85 @@ def propose_changes(
         confirm_with=confirm_with,
         segments=segments,
     )
+    return _find_and_confirm(
+        review,
+        max_changes=max_changes,
+        max_candidates=max_candidates,
+        register=register,
+        count=count,
+        progress=progress,
+    )
+
+
+def propose_from_parts(
+    definition: Definition,
+    leads: LeadParts,
+    *,
+    goal: Goal,
+    confirm_from: dt.date | None = None,
+    max_changes: int = 2,
+    max_candidates: int = 3,
+    error_rate: float = 0.05,
+    min_change: int = 20,
+    register: Callable[[Registration], None],
+    segments: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> ProposalSet:
+    """Propose what `propose_changes` proposes, of leads that no process holds as a whole.
+
+    Parameters
+    ----------
+    definition : Definition
+        The written definition, as loaded.
+    leads : LeadParts
+        Leads in parts, wherever they are (`leadml.scoring.SparkLeads`).
+    goal : Goal
+    confirm_from : date, optional
+        First day of the confirmation window; by default the last two matured quarters.
+    max_changes, max_candidates, error_rate, min_change, register, segments, progress
+        As in `propose_changes`.
+
+    Returns
+    -------
+    ProposalSet
+        The same, byte for byte.
+
+    Raises
+    ------
+    ExperimentError
+        If a number is out of range.
+    LeadsError, DefinitionError
+        If the definition does not fit the leads, or they have no dates.
+    """
+    _check(max_changes, max_candidates, error_rate, min_change)
+    review = open_parts(
+        definition,
+        leads,
+        goal=goal,
+        confirm_from=confirm_from,
+        min_change=min_change,
+        error_rate=error_rate,
+        segments=segments,
+    )
+    return _find_and_confirm(
+        review,
+        max_changes=max_changes,
+        max_candidates=max_candidates,
+        register=register,
+        count=count_locally,
+        progress=progress,
+    )
+
+
+def _find_and_confirm(
+    review: Review,
+    *,
+    max_changes: int,
+    max_candidates: int,
+    register: Callable[[Registration], None],
+    count: EvidenceCounter,
+    progress: Progress | None,
+) -> ProposalSet:
     found, ranking = _search(review, max_changes, count, progress)
     picked = _pick(review, found, ranking, max_candidates)
     registration = _registration(
@@ -170,7 +252,7 @@ def propose_changes(
         return [counts.moved for counts in count_edits(review, confirmed, edits)]
 
     kept = explain_kept(
-        definition,
+        review.definition,
         review.board,
         found,
         ranking,
@@ -178,13 +260,13 @@ def propose_changes(
         changed=changed,
         count=count_again,
         months=review.windows.confirm_months,
-        min_change=min_change,
+        min_change=review.min_change,
         hopeless=_hopeless(review),
         judged=[change for change in (*tested, *promising) if change.status != "proposed"],
         notes=notes,
     )
     return ProposalSet(
-        definition=definition,
+        definition=review.definition,
         goal=review.goal,
         stakes=review.stakes,
         per="month" if review.windows.confirm_months else "confirmation period",
@@ -221,17 +303,16 @@ def _search(
     rows = review.windows.discover
 
     def ask(jobs: tuple[Job, ...]) -> Iterable[JointCounts]:
-        return counter(
-            CountRequest(
-                definition=review.definition,
-                board=review.board,
-                leads=review.table.frame,
-                rows=rows,
-                cells=cells,
-                jobs=jobs,
-                as_of=review.table.as_of,
-            )
+        request = CountRequest(
+            definition=review.definition,
+            board=review.board,
+            leads=review.table.frame,
+            rows=rows,
+            cells=cells,
+            jobs=jobs,
+            as_of=review.table.as_of,
         )
+        return counter(request) if review.parts is None else request.read(*review.parts.count(review, jobs))
 
     found = search_edits(review.board, rows, cells, max_changes=max_changes, count=ask, progress=progress)
     ranking = _rank(review, found)
@@ -244,7 +325,7 @@ def _search(
 
 
 def _rank(review: Review, found: SearchResult) -> Ranking:
-    n_discover, n_confirm = int(review.windows.discover.sum()), int(review.windows.confirm.sum())
+    n_discover, n_confirm = review.times.n_discover, review.times.n_confirm
     ranking = rank_edits(
         found,
         review.stakes or _NO_STAKES,
@@ -264,7 +345,7 @@ def _rank(review: Review, found: SearchResult) -> Ranking:
 
 
 def _pick(review: Review, found: SearchResult, ranking: Ranking, max_candidates: int) -> tuple[int, ...]:
-    if review.stakes is None or not review.windows.confirm.any():
+    if review.stakes is None or not review.times.n_confirm:
         return ()
 
     def writable(edit: Edit) -> bool:
@@ -348,7 +429,6 @@ def _plan(
     """Plan explorations, collect what is to be said of criteria that stay, count the plans left out."""
     if review.stakes is None:
         return (), {}, 0
-    known = review.board.handed_over & review.evidence & (review.labels > 0)
     explore: tuple[Exploration, ...] = ()
     refused: dict[str, str] = {}
     more = 0
@@ -360,7 +440,7 @@ def _plan(
             review.stakes,
             months=review.windows.discover_months,
             min_change=review.min_change,
-            overall=(float((review.labels[known] == 2).sum()), float(known.sum())),
+            overall=(float(review.handed.k), float(review.handed.n)),
         )
     notes = {
         plan.criterion: f"looser (`{plan.to}`) has no verdicts: {say_leads(plan.n)} at random would tell"
@@ -393,7 +473,7 @@ def _closing_notices(
     review: Review, confirmed: Confirmation, proposals: Sequence[JudgedChange], unplanned: int
 ) -> tuple[str, ...]:
     notices = []
-    if not review.windows.confirm.any():
+    if not review.times.n_confirm:
         notices.append("No matured leads with labels are left to confirm on: nothing can be proposed.")
     elif review.stakes is not None and not confirmed.enough:
         notices.append(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from leadml import __version__
 from leadml._render import format_rate
@@ -15,29 +16,35 @@ from leadml.leads import find_leaks, split_periods
 from leadml.propose._board import Board, build_board
 from leadml.propose._censor import compute_censoring
 from leadml.propose._goal import Goal, Stakes, resolve_target, shadow_stakes, signed_stakes, weighted_stakes
-from leadml.propose._judge import Moved, count_moved
+from leadml.propose._judge import NOBODY, Moved, Tally, count_moved
 from leadml.propose._leads import (
+    Times,
     Windows,
-    find_windows,
+    find_bounds,
+    find_times,
+    join_spans,
     match_explored,
     read_early_wins,
     read_labels,
     select_evidence,
+    span_of,
+    windows_within,
 )
-from leadml.propose._ranges import count_levels, count_texts, find_ranges
+from leadml.propose._ranges import count_levels, count_texts, find_ranges, find_ranked
 from leadml.propose._registration import Registration
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping, Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from leadml.definitions import Definition
     from leadml.leads import AuditFinding, LeadTable, TimeSplit
+    from leadml.propose._joint import Job
     from leadml.propose._ranges import NumberRange
 
+    Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     Bits = NDArray[np.bool_]
     Places = NDArray[np.intp]
 
@@ -60,14 +67,32 @@ ConfirmWith = Literal["matured", "weighted"]
 T = TypeVar("T")
 
 
+class Parts(Protocol):
+    """Leads in parts, wherever they are: each part is asked there, and only its answer comes back."""
+
+    def gather(self, review: Review, ask: Callable[[Review], T], /) -> list[T]:
+        """Return what `ask` says of each part, in the order of the leads."""
+        ...
+
+    def count(self, review: Review, jobs: tuple[Job, ...], /) -> Counts:
+        """Return number of the job, key and number of leads of every group (`CountRequest.read`)."""
+        ...
+
+    def find_leaks(self) -> tuple[AuditFinding, ...]:
+        """Find what `leadml.leads.find_leaks` finds in all leads."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Review:
     """Everything that is fixed before a confirmation label is read.
 
     Attributes
     ----------
-    definition, table, targets, goal, split
-        As given.
+    definition, table, targets, goal
+        As given; of a review of leads in parts, the part at hand.
+    periods : tuple of (discover, confirm)
+        Names of the periods of either window.
     target : {"accepted", "won"}
         The label that decides.
     windows : Windows
@@ -84,6 +109,12 @@ class Review:
         Labels of the older quarters only.
     weights : ndarray of float or None
         For leads of the confirmation window that are weighted for censoring.
+    times : Times
+        Of all leads.
+    handed : Tally
+        Labels of the leads handed over in the older quarters.
+    parts : Parts or None
+        Where all leads are, if only some are at hand; all counts of the review are then of those.
     gained_trusted : bool
         Whether a label of a lead outside the definition may be taken at its word.
     few_wins : bool
@@ -97,28 +128,31 @@ class Review:
     table: LeadTable
     targets: pd.DataFrame
     goal: Goal
-    split: TimeSplit
+    periods: tuple[tuple[str, ...], tuple[str, ...]]
     target: Literal["accepted", "won"]
+    times: Times
     windows: Windows
     board: Board
     evidence: Bits
     later_evidence: Bits
-    stakes: Stakes | None
     strata: NDArray[np.int16]
     labels: NDArray[np.int8]
     weights: NDArray[np.float64] | None
-    gained_trusted: bool
-    few_wins: bool
-    n_handed: int
-    max_leads: float | None
     min_change: int
     error_rate: float
-    segments: tuple[str, ...]
-    notices: tuple[str, ...]
+    segments: tuple[str, ...] = ()
+    stakes: Stakes | None = None
+    gained_trusted: bool = True
+    few_wins: bool = False
+    n_handed: int = 0
+    handed: Tally = NOBODY
+    max_leads: float | None = None
+    notices: tuple[str, ...] = ()
+    parts: Parts | None = None
 
     def gather(self, ask: Callable[[Review], T]) -> list[T]:
-        """Ask every part of the leads the same; here all of them are one part."""
-        return [ask(self)]
+        """Ask every part of the leads the same; leads that are all at hand are one part."""
+        return [ask(self)] if self.parts is None else self.parts.gather(self, ask)
 
     def find_ranges(self, names: Sequence[str]) -> dict[str, NumberRange]:
         """Find where the values of some attributes lie in the confirmation window."""
@@ -130,6 +164,8 @@ class Review:
 
     def find_leaks(self) -> tuple[AuditFinding, ...]:
         """Find the attributes that tell a label better than anything known at the handoff can."""
+        if self.parts is not None:
+            return self.parts.find_leaks()
         return find_leaks(self.table, self.targets)
 
     @property
@@ -144,6 +180,7 @@ class Confirmation:
 
     Attributes
     ----------
+    bounds : Newest
     labels : ndarray of int8
         The label that decides.
     other : ndarray of int8
@@ -163,6 +200,7 @@ class Confirmation:
         Whether enough wins are recorded at all.
     """
 
+    bounds: Newest
     labels: NDArray[np.int8]
     other: NDArray[np.int8]
     accepted: NDArray[np.int8]
@@ -174,7 +212,11 @@ class Confirmation:
 
     def gather(self, review: Review, ask: Callable[[Review, Confirmation], T]) -> list[T]:
         """Ask every part of the leads the same."""
-        return [ask(review, self)]
+        return [ask(review, self)] if review.parts is None else review.gather(partial(_ask, self.bounds, ask))
+
+
+def _ask(bounds: Newest, ask: Callable[[Review, Confirmation], T], review: Review) -> T:
+    return ask(review, read_confirmation_part(bounds, review))
 
 
 def _read_numbers(names: tuple[str, ...], review: Review) -> dict[str, NDArray[np.float64]]:
@@ -201,38 +243,69 @@ def open_review(
 ) -> Review:
     """Fix everything that does not need a confirmation label."""
     notices: list[str] = []
-    goal, split = _usable_goal(goal, split, table, targets, notices)
+    wanted, known = goal, (targets["won"].notna().any(), targets["accepted"].notna().any())
+    goal = usable_goal(goal, won=bool(known[0]), accepted=bool(known[1]), notices=notices)
+    if goal is not wanted:
+        split = split_periods(table, targets, target="accepted")
     target = resolve_target(goal)
-    windows = find_windows(targets, split, target=target)
+    times = find_times(lambda ask: [ask(targets)], find_bounds(targets, split), target=target)
+    windows = windows_within(targets, times, target=target)
     weights = None
     if confirm_with == "weighted" and target == "won":
         windows, weights, words = compute_censoring(table, targets, windows)
         notices += [words] if words else []
+    times = replace(times, confirm=span_of(targets["t0"][windows.confirm])) if weights is not None else times
     board = build_board(
         definition, table.frame, sample=windows.discover, as_of=table.as_of, segments=segments
     )
     evidence = select_evidence(table, targets, windows, board.handed_over)
-    later = _matured_since(targets, windows, target)
+    later = matured_since(targets, times, target)
     later_evidence = select_evidence(table, targets, replace(windows, confirm=later), board.handed_over)
     labels = read_labels(table, targets, target=target, rows=windows.discover, handed_over=board.handed_over)
-    stakes = _stakes(definition, goal, target, board, evidence, labels, notices)
-    strata = _strata(definition, table, stakes)
-    trusted = _gained_trusted(targets, windows, board.handed_over, notices)
+    review = Review(
+        definition=definition,
+        table=table,
+        targets=targets,
+        goal=goal,
+        periods=(split.discover_periods, split.confirm_periods),
+        target=target,
+        times=times,
+        windows=windows,
+        board=board,
+        evidence=evidence,
+        later_evidence=later_evidence & later,
+        strata=np.zeros(len(labels), np.int16),
+        labels=labels,
+        weights=weights,
+        min_change=min_change,
+        error_rate=error_rate,
+        segments=tuple(segments),
+    )
+    stakes = find_stakes(review, notices)
+    strata = find_strata(definition, table, stakes)
+    trusted = is_gained_trusted(review, notices)
     if explored is not None and stakes is not None:
         probability, picked, n_unknown = match_explored(explored, table)
         if n_unknown:
             notices.append(f"{n_unknown:,} of the {len(explored):,} explored leads are not among the leads.")
         band = ~np.isnan(probability) & ~board.handed_over
         evidence &= ~band | picked
-        later_evidence &= ~band | picked
+        review = replace(review, later_evidence=review.later_evidence & (~band | picked))
         strata, stakes = weighted_stakes(stakes, strata, np.where(band, probability, 1.0))
         trusted = True
     if weights is not None:
         evidence &= ~windows.confirm | (weights > 0)
-    inside = board.handed_over & windows.discover
-    wins = int((inside & evidence & (labels == 2)).sum())
+    return with_stakes(
+        replace(review, evidence=evidence, strata=strata), stakes, trusted=trusted, notices=notices
+    )
+
+
+def with_stakes(review: Review, stakes: Stakes | None, *, trusted: bool, notices: list[str]) -> Review:
+    """Add what is at stake to a review, and what follows from it and from who was won so far."""
+    target = review.target
+    counts = np.sum(review.gather(_count_wins), axis=0)
+    n_handed, n_known, wins, outside = (int(n) for n in counts)
     if stakes is not None and wins < FEWEST_WINS:
-        outside = int((~board.handed_over & windows.discover & evidence & (labels == 2)).sum())
         looser = stakes.signed and trusted and wins > 0 and outside >= FEWEST_WINS
         word = "accepted" if target == "accepted" else "won"
         notices.append(
@@ -240,28 +313,15 @@ def open_review(
             + ("Only what takes no lead away can be proposed." if looser else "Nothing can be proposed.")
         )
         stakes = stakes if looser else None
-    return Review(
-        definition=definition,
-        table=table,
-        targets=targets,
-        goal=goal,
-        split=split,
-        target=target,
-        windows=windows,
-        board=board,
-        evidence=evidence,
-        later_evidence=later_evidence & later,
+    return replace(
+        review,
         stakes=stakes,
-        strata=strata if stakes is not None else np.zeros(len(labels), np.int16),
-        labels=labels,
-        weights=weights,
+        strata=review.strata if stakes is not None else np.zeros_like(review.strata),
         gained_trusted=trusted,
         few_wins=wins < FEWEST_WINS,
-        n_handed=int(inside.sum()),
-        max_leads=_max_leads(goal, stakes, windows, int(inside.sum()), notices),
-        min_change=min_change,
-        error_rate=error_rate,
-        segments=tuple(segments),
+        n_handed=n_handed,
+        handed=Tally(n=n_known, k=wins),
+        max_leads=_max_leads(review.goal, stakes, review.windows, n_handed, notices),
         notices=tuple(notices),
     )
 
@@ -273,36 +333,36 @@ def _say_wins(wins: int, word: str) -> str:
     return f"{how_many} handed over in the older quarters {'are' if wins else 'is'} recorded as {word}"
 
 
-def _usable_goal(
-    goal: Goal, split: TimeSplit, table: LeadTable, targets: pd.DataFrame, notices: list[str]
-) -> tuple[Goal, TimeSplit]:
+def _count_wins(review: Review) -> NDArray[np.int64]:
+    """Count leads handed over in the older quarters, those with a label, won; and those won of the others."""
+    inside = review.board.handed_over & review.windows.discover
+    outside = ~review.board.handed_over & review.windows.discover
+    known = inside & review.evidence & (review.labels > 0)
+    won = review.evidence & (review.labels == 2)
+    return np.array([inside.sum(), known.sum(), (inside & won).sum(), (outside & won).sum()])
+
+
+def usable_goal(goal: Goal, *, won: bool, accepted: bool, notices: list[str]) -> Goal:
     """Judge by acceptance where no outcome was ever recorded and the goal is the value of won deals."""
-    nobody_won = not targets["won"].notna().any()
-    if goal.maximise != "net_value" or not nobody_won or not targets["accepted"].notna().any():
-        return goal, split
+    if goal.maximise != "net_value" or won or not accepted:
+        return goal
     notices.append("The leads have no outcome: accepted leads at no more leads than today are maximised.")
-    return replace(goal, maximise="accepted"), split_periods(table, targets, target="accepted")
+    return replace(goal, maximise="accepted")
 
 
-def _stakes(
-    definition: Definition,
-    goal: Goal,
-    target: Literal["accepted", "won"],
-    board: Board,
-    evidence: Bits,
-    labels: NDArray[np.int8],
-    notices: list[str],
-) -> Stakes | None:
+def find_stakes(review: Review, notices: list[str]) -> Stakes | None:
+    """Find what a win is worth and what a lead costs: signed, or by the rate of who is handed over today."""
+    goal, target = review.goal, review.target
     if goal.maximise == "net_value":
-        signed = signed_stakes(definition.prices)
+        signed = signed_stakes(review.definition.prices)
         if signed is not None:
             return signed
         notices.append(
             "The definition signs no price of a won deal and of working a lead: won deals at no more leads "
             "than today are maximised instead. Add `prices` to the definition."
         )
-    known = board.handed_over & evidence & (labels > 0)
-    rate = float((labels[known] == 2).mean()) if known.any() else None
+    _, known, won, _ = np.sum(review.gather(_count_wins), axis=0).tolist()
+    rate = won / known if known else None
     stakes = shadow_stakes(target, rate=rate, minimum=goal.minimum_acceptance)
     if stakes is None:
         notices.append(
@@ -314,7 +374,7 @@ def _stakes(
     return stakes
 
 
-def _strata(definition: Definition, table: LeadTable, stakes: Stakes | None) -> NDArray[np.int16]:
+def find_strata(definition: Definition, table: LeadTable, stakes: Stakes | None) -> NDArray[np.int16]:
     """Return the price stratum of every lead: the first `by` criterion that it meets, else the last."""
     n = len(table.frame)
     if stakes is None or not stakes.signed:
@@ -326,15 +386,14 @@ def _strata(definition: Definition, table: LeadTable, stakes: Stakes | None) -> 
     return strata
 
 
-def _gained_trusted(targets: pd.DataFrame, windows: Windows, handed_over: Bits, notices: list[str]) -> bool:
+def is_gained_trusted(review: Review, notices: list[str]) -> bool:
     """Tell a file of all leads from one that holds only what somebody chose to work.
 
     Where practically every lead was worked and hardly any lies outside the definition, those few were picked
     by people, and the ones that nobody picked are not in the file at all.
     """
-    rows = windows.discover | windows.confirm
-    outside = float((~handed_over[rows]).mean()) if rows.any() else 0.0
-    worked = float(targets["worked"].to_numpy(bool)[rows].mean()) if rows.any() else 0.0
+    n, n_outside, n_worked = np.sum(review.gather(_count_worked), axis=0).tolist()
+    outside, worked = (n_outside / n, n_worked / n) if n else (0.0, 0.0)
     if worked < _ALL_WORKED or not 0 < outside < _FEW_OUTSIDE:
         return True
     notices.append(
@@ -342,6 +401,12 @@ def _gained_trusted(targets: pd.DataFrame, windows: Windows, handed_over: Bits, 
         "to hold only leads that somebody picked, so nothing looser can be proposed from it."
     )
     return False
+
+
+def _count_worked(review: Review) -> NDArray[np.int64]:
+    rows = review.windows.discover | review.windows.confirm
+    worked = review.targets["worked"].to_numpy(bool)
+    return np.array([rows.sum(), (rows & ~review.board.handed_over).sum(), (rows & worked).sum()])
 
 
 def _max_leads(
@@ -360,9 +425,41 @@ def _max_leads(
 # -- after the registration --------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """Where the newest parts of the matured leads begin.
+
+    Attributes
+    ----------
+    cuts : tuple of Timestamp or float
+        The first start in the newest part, in its newer half and in its newest third; one, or none, where
+        that is all there is.
+    enough : bool
+        Whether enough wins are recorded in the confirmation window at all.
+    """
+
+    cuts: tuple[Any, ...]
+    enough: bool = False
+
+
 def read_confirmation(review: Review) -> Confirmation:
     """Read the labels of the confirmation window. Only ever called after the registration."""
-    newest = _newest(review)
+    newest = Newest(cuts=_find_newest(review))
+    wins = sum(review.gather(partial(_count_confirmed_wins, newest)))
+    return read_confirmation_part(replace(newest, enough=wins >= FEWEST_WINS), review)
+
+
+def _count_confirmed_wins(newest: Newest, review: Review) -> int:
+    inside = review.board.handed_over & review.evidence & review.windows.confirm
+    return int((inside & (read_confirmation_part(newest, review).labels == 2)).sum())
+
+
+def read_confirmation_part(bounds: Newest, review: Review) -> Confirmation:
+    """Read the labels of the leads at hand; where the newest parts begin follows from all of them."""
+    start = review.targets["t0"]
+    newest = np.zeros(len(start), bool)
+    if review.times.n_confirm:
+        newest = (start > review.times.confirm[1]).to_numpy()
     later = review.windows.confirm | newest
 
     def read(target: Literal["accepted", "won"], rows: Bits) -> NDArray[np.int8]:
@@ -375,16 +472,16 @@ def read_confirmation(review: Review) -> Confirmation:
             require="known" if review.weights is not None and target == "won" else "mature",
         )
 
-    labels = read(review.target, review.windows.confirm)
-    matured = _matured_since(review.targets, review.windows, review.target)
-    inside = review.board.handed_over & review.evidence & review.windows.confirm
+    matured = matured_since(review.targets, review.times, review.target)
     return Confirmation(
-        labels=labels,
+        bounds=bounds,
+        labels=read(review.target, review.windows.confirm),
         other=read("won" if review.target == "accepted" else "accepted", review.windows.confirm),
         accepted=read("accepted", later),
         early=read_early_wins(review.table, review.targets, later & review.targets["worked"].to_numpy(bool)),
         newest=newest,
-        recent=_newest_parts(review, matured & _recent(review)),
+        recent=tuple(matured & (start >= cut).to_numpy() for cut in bounds.cuts)
+        or (np.zeros(len(start), bool),),
         recent_labels=read_labels(
             review.table,
             review.targets,
@@ -392,47 +489,65 @@ def read_confirmation(review: Review) -> Confirmation:
             rows=matured,
             handed_over=review.board.handed_over,
         ),
-        enough=int((inside & (labels == 2)).sum()) >= FEWEST_WINS,
+        enough=bounds.enough,
     )
 
 
-def _newest(review: Review) -> Bits:
-    start = review.targets["t0"]
-    if not review.windows.confirm.any():
-        return np.zeros(len(start), bool)
-    return np.asarray((start > start[review.windows.confirm].max()).to_numpy())
-
-
-def _matured_since(targets: pd.DataFrame, windows: Windows, target: Literal["accepted", "won"]) -> Bits:
+def matured_since(targets: pd.DataFrame, times: Times, target: Literal["accepted", "won"]) -> Bits:
     """Return the matured leads from the start of the confirmation window on."""
     start = targets["t0"]
-    if not windows.confirm.any():
+    if not times.n_confirm:
         return np.zeros(len(start), bool)
-    since = (start >= start[windows.confirm].min()).to_numpy()
+    since = (start >= times.confirm[0]).to_numpy()
     return np.asarray(since & targets[f"{target}_mature"].to_numpy(bool))
 
 
-def _recent(review: Review) -> Bits:
-    """Return the leads of the last confirmation period and later; of a lone period, its newer half."""
-    start, inside = review.targets["t0"], review.windows.confirm
-    if not inside.any():
-        return np.zeros(len(start), bool)
-    periods = review.split.confirm_periods
-    last = inside & (review.targets["period"] == periods[-1]).to_numpy() if periods else inside
-    if not _FEWEST_RECENT <= last.sum() / inside.sum() <= 1 - _FEWEST_RECENT:
-        middle = start[inside].sort_values().iloc[int(inside.sum()) // 2]
-        return np.asarray((start >= middle).to_numpy())
-    return np.asarray((start >= start[last].min()).to_numpy())
+def _find_newest(review: Review) -> tuple[Any, ...]:
+    """Find where the newest part begins, its newer half and its newest third.
+
+    It is the last confirmation period and what came later; of a lone period, its newer half.
+    """
+    if not review.times.n_confirm:
+        return ()
+    first, _, n_last = join_spans(review.gather(_last_period))
+    n_inside = review.times.n_confirm
+    if not _FEWEST_RECENT <= n_last / n_inside <= 1 - _FEWEST_RECENT:
+        (first,) = _ranked_starts(review, None, (n_inside // 2,))
+    n = sum(review.gather(partial(_count_since, first)))
+    if not n:
+        return (first,)
+    return first, *_ranked_starts(review, first, tuple(n * (share - 1) // share for share in (2, 3)))
 
 
-def _newest_parts(review: Review, recent: Bits) -> tuple[Bits, ...]:
-    """Return the newest part, its newer half and its newest third."""
-    if not recent.any():
-        return (recent,)
-    start = review.targets["t0"]
-    ordered = start[recent].sort_values()
-    cuts = [ordered.iloc[len(ordered) * (share - 1) // share] for share in (2, 3)]
-    return recent, *(recent & (start >= cut).to_numpy() for cut in cuts)
+def _last_period(review: Review) -> tuple[Any, Any, int]:
+    last = review.windows.confirm
+    if review.periods[1]:
+        last = last & (review.targets["period"] == review.periods[1][-1]).to_numpy()
+    return span_of(review.targets["t0"][last])
+
+
+def _count_since(first: Any, review: Review) -> int:
+    return int(_starts_since(first, review).size)
+
+
+def _starts_since(first: Any, review: Review) -> NDArray[Any]:
+    """Return the starts of the matured leads since a day; without one, of the confirmation window."""
+    start, rows = review.targets["t0"], review.windows.confirm
+    if first is not None:
+        rows = matured_since(review.targets, review.times, review.target) & (start >= first).to_numpy()
+    found = start[rows].to_numpy()
+    return found.astype("datetime64[us]").astype(np.int64) if start.dtype.kind == "M" else found
+
+
+def _ranked_starts(review: Review, first: Any, ranks: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return the k-th starts of some leads."""
+    found = find_ranked(review.gather, partial(_named_starts, first), {"t0": ranks})["t0"]
+    dated = review.targets["t0"].dtype.kind == "M"
+    return tuple(pd.Timestamp(int(start), unit="us") if dated else start for start in found)
+
+
+def _named_starts(first: Any, review: Review) -> dict[str, NDArray[Any]]:
+    return {"t0": _starts_since(first, review)}
 
 
 def count_confirmed(review: Review, labels: NDArray[np.int8], gained: Places, lost: Places) -> Moved:
@@ -489,7 +604,7 @@ def make_registration(
     n_searched: int,
 ) -> Registration:
     """Write down what is fixed before a confirmation label is read."""
-    windows = review.windows
+    times = review.times
     return Registration(
         definition=review.definition.name,
         version=review.definition.version,
@@ -503,20 +618,21 @@ def make_registration(
         max_candidates=max_candidates,
         min_change=review.min_change,
         segments=review.segments,
-        discover_periods=review.split.discover_periods,
-        confirm_periods=review.split.confirm_periods,
-        **_days(review, windows.discover, "discover"),
-        **_days(review, windows.confirm, "confirm"),
-        n_discover=int(windows.discover.sum()),
-        n_confirm=int(windows.confirm.sum()),
+        discover_periods=review.periods[0],
+        confirm_periods=review.periods[1],
+        **_days(times, times.discover, "discover"),
+        **_days(times, times.confirm, "confirm"),
+        n_discover=times.n_discover,
+        n_confirm=times.n_confirm,
         n_searched=n_searched,
         candidates=tuple(candidates),
     )
 
 
-def _days(review: Review, rows: NDArray[np.bool_], name: str) -> dict[str, str | None]:
-    start = review.targets["t0"][rows]
-    dated = start.dtype.kind == "M" and len(start) > 0
-    first = start.min().date().isoformat() if dated else None
-    last = start.max().date().isoformat() if dated else None
-    return {f"{name}_from": first, f"{name}_to": last}
+def _days(times: Times, span: tuple[Any, Any, int], name: str) -> dict[str, str | None]:
+    first, last, n = span
+    dated = times.dated and n > 0
+    return {
+        f"{name}_from": first.date().isoformat() if dated else None,
+        f"{name}_to": last.date().isoformat() if dated else None,
+    }

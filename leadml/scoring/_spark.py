@@ -8,6 +8,7 @@ time, and are written by the one writer. The bundle travels as its file and is c
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import sys
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from leadml.leads import Contract, LeadChunk, LeadPlan
     from leadml.models import Bundle
 
-__all__ = ["plan_spark", "score_on_spark", "spark_session"]
+__all__ = ["map_chunks", "plan_spark", "score_on_spark", "settle_repeats", "spark_session"]
 
 CHUNK_BYTES = 1 << 25
 WAVES = 2
@@ -126,7 +127,7 @@ def score_on_spark(
         digest=bundle.digest,
         as_of=as_of,
         chunks=plan.chunks,
-        fates=_settle(spark, plan),
+        fates=settle_repeats(spark, plan),
         batch_rows=batch_rows,
     )
     wave = max(int(spark.sparkContext.defaultParallelism), 1) * WAVES
@@ -181,10 +182,10 @@ def spark_session(spark: Any = None) -> Iterator[Any]:
         found.stop()
 
 
-def _settle(spark: Any, plan: LeadPlan) -> dict[int, str]:
+def settle_repeats(spark: Any, plan: LeadPlan) -> dict[int, str]:
     """Find the ids that occur more than once, and what becomes of their rows."""
     n = len(plan.chunks)
-    hashes = _frame(spark, 0, n, functools.partial(_hash_chunk, plan), "hash long")
+    hashes = map_chunks(spark, 0, n, functools.partial(_hash_chunk, plan), "hash long")
     repeated = sorted(row["hash"] for row in hashes.groupBy("hash").count().where("count > 1").collect())
     if not repeated:
         return {}
@@ -199,11 +200,11 @@ def _settle(spark: Any, plan: LeadPlan) -> dict[int, str]:
 
 
 def _map(spark: Any, first: int, last: int, run: Callable[[int], Any], schema: str) -> list[Any]:
-    rows: list[Any] = _frame(spark, first, last, run, schema).collect()
+    rows: list[Any] = map_chunks(spark, first, last, run, schema).collect()
     return rows
 
 
-def _frame(spark: Any, first: int, last: int, run: Callable[[int], Any], schema: str) -> Any:
+def map_chunks(spark: Any, first: int, last: int, run: Callable[[int], Any], schema: str) -> Any:
     """Run a function of the part's number, one part per task, in order."""
     numbers = spark.range(first, last, 1, last - first)
     return numbers.mapInArrow(functools.partial(_run_parts, run), schema)
@@ -229,13 +230,18 @@ def _repeated_in_chunk(plan: LeadPlan, repeated: list[int], number: int) -> Iter
     import pyarrow as pa
 
     hashes = np.array(repeated, dtype=np.int64).view(np.uint64)
-    rows = find_repeated_rows(plan.contract, plan.chunks[number], hashes)
+    rows = find_repeated_rows(plan.contract, plan.chunks[number], hashes, roles=plan.roles)
     columns = [
         pa.array([line for line, _, _ in rows], pa.int64()),
         pa.array([text for _, text, _ in rows], pa.string()),
-        pa.array([json.dumps(record) for _, _, record in rows], pa.string()),
+        pa.array([_digest(record) for _, _, record in rows], pa.string()),
     ]
     yield pa.record_batch(columns, names=["line", "id", "record"])
+
+
+def _digest(record: tuple[object, ...]) -> str:
+    """Return what is the same for equal records and says nothing of them."""
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def _score_chunk(task: _Task, number: int) -> Iterator[Any]:

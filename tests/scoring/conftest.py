@@ -1,5 +1,8 @@
-"""A small world: leads, a definition, a contract and a bundle, made once."""
+"""A small world: leads, a definition, a contract and a bundle, made once; a local Spark."""
 
+import importlib.util
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,3 +61,27 @@ def world(tmp_path_factory) -> World:
         bundle_path=bundle_path,
         bundle=load_bundle(bundle_path),
     )
+
+
+@pytest.fixture(scope="module")
+def session(request):
+    missing = [
+        name
+        for name, here in (
+            ("pyspark (extra spark)", importlib.util.find_spec("pyspark") is not None),
+            ("Java", shutil.which("java") is not None),
+        )
+        if not here
+    ]
+    if missing and os.environ.get("LEADML_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"{missing[0]} is required here (LEADML_REQUIRE_SERVERS=1)")
+    if missing:
+        pytest.skip(f"{missing[0]} is not on this machine")
+    from leadml.scoring._spark import spark_session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEADML_SPARK_MASTER", "local[2]")
+        patch.delenv("SPARK_HOME", raising=False)
+        with spark_session() as found:
+            found.sparkContext.setLogLevel("ERROR")
+            yield found

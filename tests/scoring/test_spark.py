@@ -1,19 +1,10 @@
 """Scoring on a real local Spark gives the bytes of the local path, damaged and repeated rows included."""
 
-import importlib.util
-import json
-import os
-import shutil
-import sys
-
 import pandas as pd
 import pytest
 
-from leadml.__main__ import main
 from leadml.errors import BundleError, DefinitionError, LeadsError, QuarantineError
-from leadml.leads import compute_targets, read_leads, split_periods
-from leadml.propose import Goal, count_locally, parse_what_if, propose_changes, sample_exploration
-from leadml.scoring import count_on_spark, score_leads
+from leadml.scoring import score_leads
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,30 +12,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def session(request):
-    missing = [
-        name
-        for name, here in (
-            ("pyspark (extra spark)", importlib.util.find_spec("pyspark") is not None),
-            ("Java", shutil.which("java") is not None),
-        )
-        if not here
-    ]
-    if missing and os.environ.get("LEADML_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"{missing[0]} is required here (LEADML_REQUIRE_SERVERS=1)")
-    if missing:
-        pytest.skip(f"{missing[0]} is not on this machine")
-    from leadml.scoring._spark import spark_session
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEADML_SPARK_MASTER", "local[2]")
-        patch.delenv("SPARK_HOME", raising=False)
-        with spark_session() as found:
-            found.sparkContext.setLogLevel("ERROR")
-            yield found
 
 
 @pytest.fixture
@@ -138,83 +105,3 @@ def test_spark_sql_gives_the_probabilities_of_the_file_path(session, world, tmp_
     for name in expected:
         scores = pd.Series([found[lead][name] for lead in frame["lead_id"]], index=frame.index)
         assert (scores - expected[name]).abs().max() <= 1e-9
-
-
-def sample_of_a_looser_definition(world, table):
-    change = parse_what_if(world.definition, "hot.employees=1")
-    sample = sample_exploration(world.definition, table, changes=[change], share=0.5, salt="1")
-    assert 0 < sample.picked.sum() < len(sample)
-    return sample
-
-
-@pytest.mark.parametrize(("max_changes", "explores"), [(1, False), (2, True)])
-def test_spark_counts_give_the_same_proposals_byte_for_byte(session, world, max_changes, explores):
-    table = read_leads(world.contract)
-    targets = compute_targets(table)
-    explored = sample_of_a_looser_definition(world, table) if explores else None
-    answers = []
-    for counter in (count_locally, count_on_spark):
-        records = []
-        found = propose_changes(
-            world.definition,
-            table,
-            targets,
-            goal=Goal(maximise="won"),
-            split=split_periods(table, targets, target="won"),
-            max_changes=max_changes,
-            register=records.append,
-            explored=explored,
-            count=counter,
-        )
-        answers.append(json.dumps([found.to_dict(), records[0].to_dict()]))
-    assert answers[0] == answers[1]
-    assert json.loads(answers[0])[1]["n_searched"] > 20
-
-
-def test_spark_counts_a_table_that_this_process_never_holds(session, world, tmp_path):
-    """The leads lie in Parquet parts; only counts come back."""
-    table = read_leads(world.contract)
-    asked = []
-
-    def keep(request):
-        asked.append(request)
-        return count_locally(request)
-
-    targets = compute_targets(table)
-    split = split_periods(table, targets, target="accepted")
-    propose_changes(
-        world.definition,
-        table,
-        targets,
-        goal=Goal(maximise="accepted"),
-        split=split,
-        register=lambda _record: None,
-        count=keep,
-    )
-    (request,) = asked
-    frame = request.to_frame()
-    for number in range(3):
-        frame[number::3].to_parquet(tmp_path / f"part{number}.parquet")
-    session.read.parquet(str(tmp_path)).createOrReplaceTempView("crm_leads")
-    there = count_on_spark(request, spark=session, table="crm_leads")
-    for one, other in zip(there, count_locally(request), strict=True):
-        assert one.tables == other.tables
-        assert (one.counts == other.counts).all()
-
-
-def test_the_command_gives_the_same_bytes_on_spark(session, world, capsys, monkeypatch):
-    words = [
-        "leadml",
-        "propose",
-        str(world.definition_path),
-        "--contract",
-        str(world.contract_path),
-        "--json",
-    ]
-    said = []
-    for engine in ("local", "spark"):
-        monkeypatch.setattr(sys, "argv", [*words, "--engine", engine])
-        code = main()
-        said.append((code, capsys.readouterr().out))
-    assert said[0] == said[1]
-    assert json.loads(said[1][1])["kept"]
