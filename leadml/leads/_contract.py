@@ -71,6 +71,20 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """Which row of a log of stages counts: the one with which the last stage of its key began.
+
+    `at` is the column that says when, `of` the one with the stage; only rows on which the columns of
+    `only_if` have one of their words tell of a stage.
+    """
+
+    at: str
+    of: str
+    format: tuple[str, ...] = ()
+    only_if: tuple[tuple[None, str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One table of the export.
 
@@ -94,6 +108,8 @@ class Table:
         ``(left table, left column, column of this table)``.
     history : History or None
         Set for a table of changes, from which attributes are taken as they were at the handoff.
+    latest : Latest or None
+        Set for a log of stages: of the rows of a key one counts, the others are counted as duplicates.
     line : int
         Line of the contract.
     """
@@ -108,6 +124,7 @@ class Table:
     marks: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     join: tuple[str, str, str] | None = None
     history: History | None = None
+    latest: Latest | None = None
     line: int = 0
 
 
@@ -251,4 +268,7 @@ def extra_sources(contract: Contract, table: Table) -> list[str]:
         if column.table == table.name and column.role != "personal"
         for _, name, _ in column.only_if
     ]
+    latest = table.latest
+    if latest is not None:
+        conditions += [latest.at, latest.of, *(name for _, name, _ in latest.only_if)]
     return [*(name for _, name, _ in table.marks), *conditions]

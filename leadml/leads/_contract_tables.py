@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leadml._yaml import MappingNode, Node, Problems, ScalarNode, suggest
-from leadml.leads._contract import FORMATS, History, Table
+from leadml.leads._contract import FORMATS, History, Latest, Table
 from leadml.leads._contract_columns import NAME, read_conditions, read_date_formats
 
 __all__ = ["check_joins", "read_tables"]
@@ -26,6 +26,7 @@ _TABLE_KEYS = (
     "sheet",
     "join",
     "history",
+    "latest",
     "deleted",
     "merged",
 )
@@ -81,6 +82,7 @@ def _table(key: ScalarNode, body: MappingNode, problems: Problems, *, first: boo
         ),
         join=_join(body.get("join"), key.text, problems, first=first or body.get("history") is not None),
         history=_history(body.get("history"), f"{what}.history", problems),
+        latest=_latest(body.get("latest"), f"{what}.latest", problems, joined=body.get("join") is not None),
         line=key.line,
     )
 
@@ -97,6 +99,21 @@ def _history(node: Node | None, what: str, problems: Problems) -> History | None
     formats = read_date_formats(body.get("format"), what, "date", problems)
     lead, field, value, at = names
     return History(lead=lead, field=field, value=value, at=at, format=formats, is_new=is_new)
+
+
+def _latest(node: Node | None, what: str, problems: Problems, *, joined: bool) -> Latest | None:
+    body = problems.mapping(node, what)
+    if body is None:
+        return None
+    if not joined:
+        problems.add(node, f"{what}: is for a joined table; this one has no `join`.")
+    problems.keys(body, what, ("at", "of", "format", "only_if"), ("at", "of"))
+    return Latest(
+        at=problems.text(body.get("at"), f"{what}.at") or "",
+        of=problems.text(body.get("of"), f"{what}.of") or "",
+        format=read_date_formats(body.get("format"), what, "date", problems, zone="UTC"),
+        only_if=read_conditions(None, body.get("only_if"), f"{what}.only_if", problems),
+    )
 
 
 def _encoding(node: Node | None, what: str, problems: Problems) -> str:

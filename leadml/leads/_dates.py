@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-__all__ = ["check_format", "has_zone", "is_zone", "parse_date", "to_utc"]
+__all__ = ["check_format", "has_zone", "is_zone", "parse_date", "parse_microseconds", "to_utc"]
 
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
 _MONTHS = [
@@ -29,6 +29,8 @@ _MONTHS = [
     "december",
 ]
 _ZONE = r"(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d)"
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of times without a zone
+_MICROSECOND = timedelta(microseconds=1)
 _FARTHEST_OFFSET = timedelta(hours=14)
 _SHORTHANDS = {"%T": "%H:%M:%S", "%D": "%m/%d/%y", "%F": "%Y-%m-%d", "%R": "%H:%M", "%e": "%d"}
 
@@ -156,6 +158,18 @@ def parse_date(text: str, formats: tuple[str, ...]) -> datetime | str:
     if found:
         return "date_ambiguous"
     return "date_value" if matched else "date_format"
+
+
+def parse_microseconds(text: str, formats: tuple[str, ...]) -> int | str:
+    """Read one date as microseconds since 1970 (in UTC if it has a zone), or return the rule that it breaks.
+
+    Examples
+    --------
+    >>> parse_microseconds("1970-01-02", ("%Y-%m-%d",))
+    86400000000
+    """
+    moment = parse_date(text, formats)
+    return moment if isinstance(moment, str) else (moment.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
 
 
 def _assemble(parts: dict[str, str | None]) -> datetime | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from leadml.leads._cells import type_column
 from leadml.leads._csv import Reject, mask
-from leadml.leads._dates import parse_date
+from leadml.leads._dates import parse_microseconds
 from leadml.leads._presets import plain_name
 from leadml.leads._sources import open_source, read_blocks
 from leadml.leads._store import STORED_ROWS
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "change_notices", "read_changes", "values_at_handoff"]
 
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - of times without a zone
-_MICROSECOND = dt.timedelta(microseconds=1)
 _DAY = 86_400_000_000
 
 
@@ -120,16 +117,11 @@ def _entries(
         text = str(at).strip()
         moment = moments.get(text)
         if moment is None:
-            moment = moments[text] = _microseconds(text, formats)
+            moment = moments[text] = parse_microseconds(text, formats)
         if isinstance(moment, str):
             rejects.append(Reject(line, history.at, moment, "" if at is None else mask(str(at))))
         elif lead is not None:
             yield store.hash_record(lead), moment, number, value
-
-
-def _microseconds(text: str, formats: tuple[str, ...]) -> int | str:
-    moment = parse_date(text, formats)
-    return moment if isinstance(moment, str) else (moment.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
 
 
 def _tracked(contract: Contract) -> list[Column]:

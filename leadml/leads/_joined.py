@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadml.leads._csv import Reject, mask
 from leadml.leads._raw import RawTable
-from leadml.leads._read import conditional_texts, key_texts, refuse_over_limit, typed_rows, wanted_sources
+from leadml.leads._read import (
+    conditional_texts,
+    key_texts,
+    last_stages,
+    refuse_over_limit,
+    typed_rows,
+    wanted_sources,
+)
 from leadml.leads._sources import open_source, read_blocks
 from leadml.leads._store import STORED_ROWS
 
@@ -88,13 +97,15 @@ def read_joined(contract: Contract, table: Table, place: Path | str, *, store: S
     joined = JoinedTable(table=table, store=store, columns=tuple(own), keys=tuple(sorted(keys)))
     fields = ", ".join(joined.fields)
     listed = f", {fields}" if fields else ""
-    fixed = "key BLOB, place INTEGER PRIMARY KEY, record BLOB, line INT, shape TEXT"
+    fixed = "key BLOB, place INTEGER PRIMARY KEY, record BLOB, line INT, shape TEXT, at INT, stage BLOB"
     store.run(f"CREATE TABLE unsorted ({fixed}{listed})")
-    marks = ", ".join("?" * (5 + len(joined.fields)))
+    marks = ", ".join("?" * (7 + len(joined.fields)))
     with open_source(table, place, order_by=joined.key, batch_rows=STORED_ROWS) as source:
         for raw in read_blocks(source, wanted_sources(contract, table)):
             rows = _entries(contract, joined, raw)
             store.run_many(f"INSERT INTO unsorted VALUES ({marks})", rows)
+    if table.latest is not None:
+        _keep_last_stages(joined)
     name = _named(table)
     store.run(f"CREATE TABLE {name} (key BLOB PRIMARY KEY, place INT, record BLOB{listed}) WITHOUT ROWID")
     store.run(
@@ -130,14 +141,17 @@ def _entries(contract: Contract, joined: JoinedTable, raw: RawTable) -> Iterator
     records = zip(*(values[rows] for values in raw.columns.values()), strict=True)
     stored = [store.hash_texts(key_texts(read, name)[rows]) for name in joined.keys]
     stored += [_stored_texts(joined, column, read)[rows].tolist() for column in joined.columns]
+    latest, moments = joined.table.latest, read.moments
     fixed = (
         store.hash_texts(texts),
         range(first, first + len(rows)),
         (store.hash_record(repr(record)) for record in records),
         raw.lines[rows].tolist(),
         (mask(text or "") for text in texts),
+        itertools.repeat(0) if moments is None else moments[rows].tolist(),
+        itertools.repeat(None) if latest is None else store.hash_texts(raw.columns[latest.of][rows]),
     )
-    return (row for row in zip(*fixed, *stored, strict=True) if row[0] is not None)
+    return (row for row in zip(*fixed, *stored, strict=False) if row[0] is not None)
 
 
 def _stored_texts(joined: JoinedTable, column: Column, read: TypedTable) -> Any:
@@ -149,6 +163,20 @@ def _stored_texts(joined: JoinedTable, column: Column, read: TypedTable) -> Any:
         return texts
     words = joined.words.setdefault(column.name, {})
     return np.array([None if text is None else words.setdefault(text, len(words)) for text in texts], object)
+
+
+def _keep_last_stages(joined: JoinedTable) -> None:
+    """Keep for each key the row with which its last stage began."""
+    rows = joined.store.scan("SELECT key, stage, place FROM unsorted ORDER BY key, at, place")
+    others = np.zeros(len(joined.keep), dtype=bool)
+    for _, group in itertools.groupby(rows, key=itemgetter(0)):
+        changes = list(group)
+        others[[place for _, _, place in changes]] = True
+        others[last_stages(changes)] = False
+    places = np.flatnonzero(others)
+    joined.keep[places] = False
+    joined.n_duplicates += len(places)
+    joined.store.run_many("DELETE FROM unsorted WHERE place = ?", ((int(place),) for place in places))
 
 
 def _settle_repeats(joined: JoinedTable) -> None:
@@ -230,5 +258,5 @@ def _read_back(contract: Contract, joined: JoinedTable, found: Sequence[Any]) ->
         if column.source in joined.formats:
             raw.formats[column.name] = joined.formats[column.source]
         plain.append(dataclasses.replace(column, source=column.name, only_if=(), queues=()))
-    bare = dataclasses.replace(joined.table, marks=())
+    bare = dataclasses.replace(joined.table, marks=(), latest=None)
     return typed_rows(dataclasses.replace(contract, columns=tuple(plain)), bare, raw)

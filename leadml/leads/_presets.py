@@ -13,7 +13,7 @@ from leadml.errors import ContractError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from leadml.leads._contract import Column, Contract, History, Table
+    from leadml.leads._contract import Column, Contract, History, Latest, Table
 
 __all__ = ["PRESETS", "merge_preset", "needs_header", "plain_name", "read_preset", "settle_names"]
 
@@ -31,7 +31,8 @@ def merge_preset(top: MappingNode, problems: Problems) -> MappingNode:
 
     A table's keys are added to the preset's; a column replaces the preset's of the same name; ``drop`` takes
     columns out. Tables of the preset other than the first that are given no path are left out. Where the
-    preset joins a table in several ways, the first whose other table is there counts.
+    preset joins a table in several ways, the first whose other table is there counts. A preset's column that
+    ``replaces`` another one does so if its table is there, but not where the file has the other one itself.
     """
     node = top.get("extends")
     name = problems.choice(node, "extends", PRESETS)
@@ -51,7 +52,9 @@ def merge_preset(top: MappingNode, problems: Problems) -> MappingNode:
         else:
             merged.append(mine)
     whole = dataclasses.replace(top, items=(*merged, *own.values()))
-    return _without(whole, problems)
+    columns = top.get("columns")
+    named = {key.text for key, _ in columns.items} if isinstance(columns, MappingNode) else set[str]()
+    return _without(whole, problems, named)
 
 
 def _merge(base: MappingNode, own: MappingNode, *, deep: bool) -> MappingNode:
@@ -65,8 +68,8 @@ def _merge(base: MappingNode, own: MappingNode, *, deep: bool) -> MappingNode:
     return dataclasses.replace(own, items=tuple(items.values()))
 
 
-def _without(top: MappingNode, problems: Problems) -> MappingNode:
-    """Leave out dropped columns, tables without a path, and columns of those tables."""
+def _without(top: MappingNode, problems: Problems, own: set[str]) -> MappingNode:
+    """Leave out dropped columns, tables without a path, columns of those tables, and replaced columns."""
     tables, columns = top.get("tables"), top.get("columns")
     if not isinstance(tables, MappingNode) or not isinstance(columns, MappingNode):
         return top
@@ -86,6 +89,7 @@ def _without(top: MappingNode, problems: Problems) -> MappingNode:
         for key, value in columns.items
         if key.text not in dropped and _table_of(value) not in gone
     ]
+    left = _with_replacements(left, own)
     changed = {
         "tables": dataclasses.replace(tables, items=tuple(kept)),
         "columns": dataclasses.replace(columns, items=tuple(left)),
@@ -93,6 +97,27 @@ def _without(top: MappingNode, problems: Problems) -> MappingNode:
     return dataclasses.replace(
         top, items=tuple((key, changed.get(key.text, value)) for key, value in top.items)
     )
+
+
+def _with_replacements(
+    columns: list[tuple[ScalarNode, Node]], own: set[str]
+) -> list[tuple[ScalarNode, Node]]:
+    """Let a column that says so take the place of another one."""
+    instead: dict[str, tuple[ScalarNode, Node]] = {}
+    plain = []
+    for key, value in columns:
+        other = value.get("replaces") if isinstance(value, MappingNode) else None
+        if not isinstance(value, MappingNode) or not isinstance(other, ScalarNode):
+            plain.append((key, value))
+        elif other.text not in own:
+            items = tuple(item for item in value.items if item[0].text != "replaces")
+            instead.setdefault(other.text, (key, dataclasses.replace(value, items=items)))
+    return [
+        (dataclasses.replace(instead[key.text][0], text=key.text), instead[key.text][1])
+        if key.text in instead
+        else (key, value)
+        for key, value in plain
+    ]
 
 
 def _with_one_join(table: Node, gone: set[str]) -> Node:
@@ -121,6 +146,7 @@ def needs_header(contract: Contract) -> bool:
     ]
     names += [name for table in contract.tables for name in (table.join or ())[1:]]
     names += [name for table in contract.tables if table.history for name in _history_names(table.history)]
+    names += [name for table in contract.tables if table.latest for name in _latest_names(table.latest)]
     marked = any(table.marks for table in contract.tables)
     return marked or any("|" in name for name in names) or any(column.optional for column in contract.columns)
 
@@ -180,6 +206,18 @@ def _history_names(history: History) -> tuple[str, str, str, str]:
     return history.lead, history.field, history.value, history.at
 
 
+def _latest_names(latest: Latest) -> list[str]:
+    return [latest.at, latest.of, *(name for _, name, _ in latest.only_if)]
+
+
+def _settled_latest(latest: Latest | None, header: Sequence[str]) -> Latest | None:
+    if latest is None:
+        return None
+    at, of, *names = (_settled(name, header) or name.partition("|")[0] for name in _latest_names(latest))
+    only_if = tuple((None, name, words) for name, (_, _, words) in zip(names, latest.only_if, strict=True))
+    return dataclasses.replace(latest, at=at, of=of, only_if=only_if)
+
+
 def _settled_table(table: Table, headers: Mapping[str, Sequence[str]]) -> Table:
     header = headers.get(table.name)
     if header is None:
@@ -199,7 +237,8 @@ def _settled_table(table: Table, headers: Mapping[str, Sequence[str]]) -> Table:
             _settled(name, header) or name.partition("|")[0] for name in _history_names(history)
         )
         history = dataclasses.replace(history, lead=lead, field=field, value=value, at=at)
-    return dataclasses.replace(table, join=join, marks=marks, history=history)
+    latest = _settled_latest(table.latest, header)
+    return dataclasses.replace(table, join=join, marks=marks, history=history, latest=latest)
 
 
 def _settled(source: str, header: Sequence[str]) -> str | None:

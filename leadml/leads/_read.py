@@ -20,7 +20,7 @@ from leadml.leads._cells import TypedColumn, empty_series, level_series, text_se
 from leadml.leads._clock import start_of_frame
 from leadml.leads._contract import extra_sources
 from leadml.leads._csv import Reject, mask
-from leadml.leads._dates import has_zone
+from leadml.leads._dates import has_zone, parse_microseconds
 from leadml.leads._history import change_notices, read_changes, values_at_handoff
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._sources import read_header, read_table, resolve_place
@@ -28,7 +28,7 @@ from leadml.leads._store import open_store
 from leadml.leads._table import LeadTable, Manifest, TableCount
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from leadml.leads._contract import Column, Contract, Table
     from leadml.leads._history import Changes
@@ -44,6 +44,7 @@ __all__ = [
     "family_series",
     "key_texts",
     "known_instants",
+    "last_stages",
     "over_limit_error",
     "quarantine_frame",
     "read_leads",
@@ -186,6 +187,7 @@ class TypedTable:
     n_duplicates: int = 0
     notices: list[str] = field(default_factory=list)
     unlisted: dict[str, dict[str, int]] = field(default_factory=dict)
+    moments: np.ndarray[Any, np.dtype[np.int64]] | None = None
 
     @property
     def n_quarantined(self) -> int:
@@ -256,6 +258,7 @@ def typed_rows(contract: Contract, table: Table, raw: RawTable) -> TypedTable:
     """Read the texts of a table as the contract says; rows that break it or do not count are not kept."""
     read = TypedTable(table, raw, {}, np.ones(len(raw.lines), dtype=bool))
     mark_rows(read)
+    mark_stages(read)
     for column in contract.columns:
         if column.table == table.name and column.role != "personal":
             absent = column.source in raw.absent
@@ -299,6 +302,27 @@ def mark_rows(read: TypedTable) -> None:
                 read.n_duplicates += 1
             else:
                 read.break_row(row, None, "deleted", None)
+
+
+def mark_stages(read: TypedTable) -> None:
+    """Take out the rows of a log of stages that tell of no stage, or not when it began."""
+    latest = read.table.latest
+    if latest is None:
+        return
+    tells = np.ones(len(read.raw.lines), dtype=bool)
+    for _, name, words in latest.only_if:
+        tells &= _says(read.raw.columns[name], words)
+    read.n_duplicates += int((read.keep & ~tells).sum())
+    read.keep &= tells
+    texts = read.raw.columns[latest.at]
+    formats = read.raw.formats.get(latest.at, ()) or latest.format
+    read.moments = np.zeros(len(tells), dtype=np.int64)
+    for row in np.flatnonzero(read.keep).tolist():
+        moment = parse_microseconds(str(texts[row]).strip(), formats)
+        if isinstance(moment, str):
+            read.break_row(row, latest.at, moment, texts[row])
+        else:
+            read.moments[row] = moment
 
 
 def conditional_texts(column: Column, read: TypedTable) -> Any:
@@ -372,6 +396,15 @@ def _drop_repeated_keys(read: TypedTable) -> None:
         return
     key = read.table.join[2]
     texts = key_texts(read, key)
+    if read.table.latest is not None and read.moments is not None:
+        rows = np.flatnonzero(read.keep & np.array([text is not None for text in texts], dtype=bool))
+        order = rows[np.lexsort((rows, read.moments[rows]))].tolist()
+        stages = read.raw.columns[read.table.latest.of]
+        chosen = last_stages((texts[row], stages[row], row) for row in order)
+        read.keep[rows] = False
+        read.keep[chosen] = True
+        read.n_duplicates += len(rows) - len(chosen)
+        return
     read.n_duplicates += _drop_repeats(read, texts, key, "conflicting_key")
 
 
@@ -393,6 +426,22 @@ def _drop_repeats(read: TypedTable, texts: Any, name: str, rule: str) -> int:
         else:
             read.break_row(row, name, rule, text)
     return duplicates
+
+
+def last_stages(changes: Iterable[tuple[Any, Any, int]]) -> list[int]:
+    """Return for each key the row with which its last stage began.
+
+    Parameters
+    ----------
+    changes : iterable of (key, stage, row)
+        In the order of time, at least those of one key.
+    """
+    last: dict[Any, tuple[Any, int]] = {}
+    for key, stage, row in changes:
+        known = last.get(key)
+        if known is None or known[0] != stage:
+            last[key] = (stage, row)
+    return [row for _, row in last.values()]
 
 
 def key_texts(read: TypedTable, column: str) -> Any:

@@ -51,6 +51,11 @@ class Store:
         with named_if_full():
             return self.connection.execute(statement, values).fetchall()
 
+    def scan(self, statement: str) -> Iterator[Any]:
+        """Yield the rows of a statement, a few in memory at a time."""
+        with named_if_full():
+            yield from self.connection.execute(statement)
+
     def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for each row."""
         with named_if_full():

@@ -334,6 +334,112 @@ def test_salesforce_as_it_is_replicated(tmp_path, shared_data):
     assert "canary" not in frame.to_csv()
 
 
+ODOO_OWNERS = (["East", "Ann", "10", "true"], ["East", "", "10", "true"])
+STAGES = [("006A", "Proposal", 10), ("006A", "Picked Up / Won", 20), ("006A", "Picked Up / Won", 27)]
+STAGES += [("006B", "Picked Up / Won", 11), ("006B", "Proposal", 12), ("006B", "Alternative Quote", 15)]
+
+
+def write_salesforce(folder):
+    header = ["Id", "CreatedDate", "IsConverted", "ConvertedOpportunityId"]
+    rows = [(f"00Q{name}", "2021-01-05T10:00:00.000Z", "true", f"006{name}") for name in "ABC"]
+    write(folder / "leads.csv", header, *rows)
+    header = ["Id", "IsWon", "IsClosed", "CloseDate"]
+    flags = (("A", "true", "true"), ("B", "false", "true"), ("C", "false", "false"))
+    write(folder / "deals.csv", header, *((f"006{n}", won, closed, "2021-12-31") for n, won, closed in flags))
+
+
+def closing_days(table, folder):
+    """Return the day of the month on which each deal closed, as read whole and as in batches."""
+    days = table.frame["closed_on"].dt.day.tolist()
+    again = pd.read_parquet(folder / "out.parquet")["closed_on"].dt.day.tolist()
+    assert str(days) == str(again)
+    return days
+
+
+def test_salesforce_deals_close_when_they_come_into_their_last_stage(tmp_path):
+    write_salesforce(tmp_path)
+    header = ["Id", "OpportunityId", "StageName", "Amount", "Probability", "CreatedDate", "IsDeleted"]
+    rows = [
+        [f"008{n}", deal, stage, "5", "10", f"2021-03-{day}T23:30:00.000+0000", "false"]
+        for n, (deal, stage, day) in enumerate(STAGES)
+    ]
+    write(tmp_path / "stages.csv", header, *reversed(rows), ["9", "006Z", "x", "", "", "soon", "false"])
+    tables = "leads: {path: leads.csv}, opportunities: {path: deals.csv}, stage_history: {path: stages.csv}"
+    table = read_twice(tmp_path, "salesforce", tables)
+    days = closing_days(table, tmp_path)
+    assert days[:2] == [20, 15]  # the amount that changed later closed nothing
+    assert pd.isna(days[2])
+    assert table.frame["outcome"].tolist() == ["won", "lost", "open"]
+    assert table.quarantine[["column", "rule"]].to_numpy().tolist() == [["CreatedDate", "date_format"]]
+    count = table.manifest.other_tables[1]
+    assert (count.read, count.kept, count.quarantined, count.duplicates) == (7, 2, 1, 4)
+
+
+def test_salesforce_field_history_tells_of_stages_among_other_changes(tmp_path):
+    write_salesforce(tmp_path)
+    header = ["OpportunityId", "Field", "OldValue", "NewValue", "CreatedDate"]
+    rows = [[deal, "StageName", "", stage, f"2021-03-{day}T23:30:00.000+0000"] for deal, stage, day in STAGES]
+    rows += [[deal, "Amount", "1", "2", "2021-04-28T10:00:00.000+0000"] for deal in ("006A", "006B", "006C")]
+    write(tmp_path / "changes.csv", header, *rows)
+    tables = "leads: {path: leads.csv}, opportunities: {path: deals.csv}"
+    tables += ", opportunity_changes: {path: changes.csv}"
+    days = closing_days(read_twice(tmp_path, "salesforce", tables), tmp_path)
+    assert days[:2] == [20, 15]
+    own = "columns: {closed_on: {from: opportunities.CloseDate, role: closed, type: date}}\n"
+    days = closing_days(read_twice(tmp_path, "salesforce", tables, own), tmp_path)
+    assert days == [31, 31, 31]  # the file's own column is not replaced
+
+
+def test_salesforce_versions_of_opportunities_tell_when_a_stage_began(tmp_path, shared_data):
+    write_salesforce(tmp_path)
+    header = real_header(shared_data, "dbt_salesforce_source__sf_opportunity_history_data.csv")
+    rows = [
+        {"id": deal, "stage_name": stage, "_fivetran_start": f"2021-03-{day} 10:00:00"}
+        for deal, stage, day in STAGES
+    ]
+    write(tmp_path / "versions.csv", header, *(by_name(header, **row) for row in rows))
+    tables = "leads: {path: leads.csv}, opportunities: {path: deals.csv}"
+    tables += ", opportunity_versions: {path: versions.csv}"
+    assert closing_days(read_twice(tmp_path, "salesforce", tables), tmp_path)[:2] == [20, 15]
+
+
+@pytest.mark.parametrize("log", ["deal_stage", "deal_property_history"])
+def test_hubspot_deals_close_when_they_come_into_their_last_stage(tmp_path, shared_data, log):
+    header = ["Record ID", "Create Date", "Lifecycle Stage", "Associated Deal IDs"]
+    write(tmp_path / "leads.csv", header, ["1", "2021-01-05 10:00", "Customer", "77"])
+    header = ["Record ID", "Is Closed Won", "Is Closed", "Close Date"]
+    write(tmp_path / "deals.csv", header, ["77", "true", "true", "2021-12-31 09:30"])
+    header = real_header(shared_data, f"dbt_hubspot_source__{log}_data.csv")
+    steps = [("appointmentscheduled", 2), ("closedwon", 7), ("contractsent", 5), ("closedwon", 9)]
+    rows = [
+        {"deal_id": "77", "value": stage, "name": "dealstage"}
+        | dict.fromkeys(["date_entered", "timestamp"], f"2021-03-{day:02} 6:49:18")
+        for stage, day in steps
+    ]
+    rows.append({"deal_id": "77", "value": "900", "name": "amount", "timestamp": "2021-04-01 10:00:00"})
+    rows = rows[:4] if log == "deal_stage" else rows
+    write(tmp_path / "log.csv", header, *(by_name(header, **row) for row in rows))
+    tables = f"leads: {{path: leads.csv}}, deals: {{path: deals.csv}}, {log}: {{path: log.csv}}"
+    assert closing_days(read_twice(tmp_path, "hubspot", tables), tmp_path) == [7]
+
+
+@pytest.mark.parametrize(
+    ("preset", "header", "owned", "unowned"),
+    [
+        ("pardot", ["id", "created_at", "crm_owner_fid"], ["0051"], ["00G1"]),
+        ("hubspot", ["Record ID", "Contact owner"], ["Ann"], ["Unassigned"]),
+        ("dynamics", ["leadid", "statecode", "ownerid", "owninguser"], ["0", "u1", "u1"], ["0", "t1", ""]),
+        ("odoo", ["id", "create_date", "team_id", "user_id", "probability", "active"], *ODOO_OWNERS),
+    ],
+)
+def test_a_queue_or_team_is_no_rep(tmp_path, preset, header, owned, unowned):
+    more = "drop: [verdict]\n" if preset == "hubspot" else ""
+    day = {"pardot": ["2021-01-05 10:00:00 +0000"], "odoo": ["2021-01-05 10:00:00"]}.get(preset, [])
+    write(tmp_path / "leads.csv", header, ["1", *day, *owned], ["2", *day, *unowned])
+    frame = read_leads(extended(tmp_path, preset, more=more)).frame
+    assert frame["rep"].isna().tolist() == [False, True]
+
+
 def test_hubspot_deals_are_found_through_the_association_table(tmp_path, shared_data):
     header = real_header(shared_data, "dbt_hubspot_source__contact_data.csv")
     header += ["property_lifecyclestage", "property_numemployees", "property_hubspot_owner_id"]
@@ -477,3 +583,18 @@ def test_dynamics_labels_are_read_like_numbers(tmp_path):
     assert frame["need"].dropna().min() == "No need"
     assert frame["purchase_timeframe"].isna().tolist() == [False, True, True]
     assert frame["confirmed_interest"].tolist()[:2] == [True, False]
+
+
+def test_a_log_of_stages_is_joined_and_says_when_and_what(tmp_path):
+    text = """
+name: x
+tables: {leads: {path: a.csv}, log: {path: b.csv, JOIN latest: {LATEST}}}
+columns: {lead_id: {from: leads.Id, role: id}}
+"""
+    with pytest.raises(ContractError, match=r"log\.latest: is for a joined table"):
+        parse_contract(text.replace("JOIN", "").replace("LATEST", "at: Day, of: Stage"), folder=tmp_path)
+    joined = text.replace("JOIN", "join: {leads.Id: Lead},")
+    with pytest.raises(ContractError, match="key 'of' is missing"):
+        parse_contract(joined.replace("LATEST", "at: Day"), folder=tmp_path)
+    table = parse_contract(joined.replace("LATEST", "at: Day, of: Stage"), folder=tmp_path).tables[1]
+    assert table.latest.format == ("%Y-%m-%d",)
