@@ -11,9 +11,10 @@ from leadml.errors import InputMissingError, LeadsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["expand_environment", "is_address", "is_database", "mask_address", "split_address"]
+__all__ = ["expand_environment", "is_address", "is_database", "mask_address", "mask_url", "split_address"]
 
 _SQL = re.compile(r"(sqlite|postgres|mysql|mariadb|mssql|oracle|snowflake|bigquery|duckdb)[a-z0-9+]*://")
+_FILES = re.compile(r"(https?|ftp|sftp|file|memory|s3a?|gs|gcs|abfss?|az|adl|hdfs)://")
 
 
 def is_address(place: Path | str) -> bool:
@@ -23,7 +24,9 @@ def is_address(place: Path | str) -> bool:
 
 def is_database(place: Path | str) -> bool:
     """Say whether a place is a table of a database."""
-    return isinstance(place, str) and "://" in place and ("#" in place or _SQL.match(place) is not None)
+    if not isinstance(place, str) or "://" not in place or _FILES.match(place) is not None:
+        return False
+    return "#" in place or _SQL.match(place) is not None
 
 
 def split_address(address: str) -> tuple[str, str | None, str]:
@@ -46,6 +49,17 @@ def split_address(address: str) -> tuple[str, str | None, str]:
 def mask_address(address: str) -> str:
     """Return an address without its password."""
     return re.sub(r"(?<=://)([^/@]*?):[^/@]*@", r"\1:***@", address)
+
+
+def mask_url(url: str) -> str:
+    """Return the URL of a file without its password and without what follows its path: that may be a key.
+
+    Examples
+    --------
+    >>> mask_url("https://me:secret@host.example/leads.csv?sig=abc")
+    'https://me:***@host.example/leads.csv'
+    """
+    return mask_address(url.partition("?")[0])
 
 
 def expand_environment(place: str, *, where: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tempfile
 import zipfile
 import zlib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from leadml.errors import InputMissingError, LeadmlError, LeadsError, OutputError
+from leadml.leads._addresses import mask_url
 from leadml.leads._csv import CsvReader
 from leadml.leads._raw import find_positions, first_block, join_blocks, typed_table
 from leadml.leads._store import named_if_full
@@ -31,6 +33,7 @@ __all__ = ["BATCH_ROWS", "UNREADABLE", "FileSource", "Source", "downloaded", "du
 BATCH_ROWS = 50_000
 _LIST_BYTES = 3  # per row: then Parquet holds a text as a number in a list
 UNREADABLE = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError)
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OPEN_FILES = Path("/proc/self/fd")
 
 
@@ -83,6 +86,7 @@ class FileSource:
         """Yield the wanted columns as texts, at least one block."""
         read = {"parquet": self._parquet, "excel": self._excel, "duckdb": self._duckdb}
         try:
+            self._refuse_other_kinds()
             yield from read.get(self.table.format, self._csv)(list(wanted), frozenset(optional))
         except UNREADABLE as error:
             raise LeadsError(f"{self._where}: the compressed file is damaged.") from error
@@ -111,7 +115,7 @@ class FileSource:
             return sheet_header(self.table, self.path, where=self._where)
         if self.table.format == "duckdb":
             with duckdb_table(self.table, self.path, self._where) as rows:
-                return list(rows.columns)
+                return [str(name) for name in rows.columns]
         if self.table.format == "parquet":
             import pyarrow.parquet as pq
 
@@ -120,8 +124,18 @@ class FileSource:
         with opened(self.path) as stream:
             return list(self._reader(stream).header)
 
+    def _refuse_other_kinds(self) -> None:
+        """Refuse a folder and what Excel writes but no library here reads, whatever the ending says."""
+        with self.path.open("rb") as stream:
+            start = stream.read(len(_OLD_OFFICE))
+        if start == _OLD_OFFICE:
+            raise LeadsError(
+                f"{self._where}: an Excel file of the old kind (.xls) or with a password."
+                " Save it as .xlsx without a password, or as CSV."
+            )
+
     def _missing(self, error: OSError) -> InputMissingError:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os.strerror(error.errno or 0).lower()
         return InputMissingError(
             f"{self.shown or self.path}: cannot read table {self.table.name!r}: {reason}."
         )
@@ -308,11 +322,18 @@ def duckdb_table(table: Table, path: Path, where: str) -> Iterator[Any]:
         raise InputMissingError(
             f"{where.partition(': table')[0]}: cannot read table {table.name!r}: no such file or directory."
         )
+    name = table.sheet or table.name
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            yield connection.sql(f"SELECT * FROM {_quoted(table.sheet or table.name)}")
+            known = [row[0] for row in connection.sql("SHOW TABLES").fetchall()]
+            if name.casefold() not in {word.casefold() for word in known}:
+                raise LeadsError(
+                    f"{where}: the database has no such table {name!r}; there are {', '.join(known[:5])}."
+                    " Name one with `sheet`."
+                )
+            yield connection.sql(f"SELECT * FROM {_quoted(name)}")
     except duckdb.Error as error:
-        raise LeadsError(f"{where}: the database cannot be read or has no such table.") from error
+        raise LeadsError(f"{where}: the DuckDB file cannot be read.") from error
 
 
 @contextmanager
@@ -337,6 +358,18 @@ def opened(path: Path, shown: str = "") -> Iterator[BinaryIO]:
             yield stream
 
 
+def _reason(error: Exception, url: str) -> str:
+    """Say why nothing came from a URL, without what the answer may repeat of it."""
+    kind = url.partition("://")[0]
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file, or nothing answers"
+    if isinstance(error, ImportError):
+        return f"the package that fsspec needs for {kind}:// is not installed"
+    if isinstance(error, ValueError):
+        return f"{kind}:// is no kind of URL that fsspec knows, or the URL is not whole"
+    return type(error).__name__
+
+
 @contextmanager
 def downloaded(table: Table, url: str) -> Iterator[Path]:
     """Copy what lies at a URL to a file of our own that nobody else can read and that no kill leaves behind.
@@ -347,7 +380,7 @@ def downloaded(table: Table, url: str) -> Iterator[Path]:
         import fsspec  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
         raise InputMissingError(
-            f"{url}: reading a URL needs `pip install fsspec` and its package for this protocol."
+            f"{mask_url(url)}: reading a URL needs `pip install fsspec` and its package for this protocol."
         ) from error
     with tempfile.TemporaryDirectory(prefix="leadml-") as folder:
         target = Path(folder) / "leads"
@@ -365,8 +398,9 @@ def downloaded(table: Table, url: str) -> Iterator[Path]:
             except OutputError:
                 raise
             except (OSError, ValueError, ImportError) as error:
+                reason = _reason(error, url)
                 raise InputMissingError(
-                    f"{url}: cannot read table {table.name!r}: {type(error).__name__}."
+                    f"{mask_url(url)}: cannot read table {table.name!r}: {reason}."
                 ) from None
             with named_if_full():
                 file.flush()

@@ -131,7 +131,7 @@ class CsvReader:
         self._pending_blank = 0
         self._fragment: tuple[int, str] | None = None  # a line of one field that was rejected just now
         self._header_texts: list[str] = []
-        self.header: tuple[str, ...] = self._read_header()
+        self.header: tuple[str, ...] = self._read_header(encoding)
         self._header_texts = list(self.header)
         self._shapes: set[str] = set()
 
@@ -150,12 +150,12 @@ class CsvReader:
         """Begin with what another reader had learnt when it came to this place."""
         self._shapes |= shapes
 
-    def _read_header(self) -> tuple[str, ...]:
+    def _read_header(self, encoding: str) -> tuple[str, ...]:
         first = self._lines.next()
         if first is None:
             raise ValueError("the file is empty; expected a header line.")
         if first.text is None:
-            raise ValueError("line 1: the header is not text in the declared encoding.")
+            raise ValueError(f"line 1: the header is not {encoding}. Declare the file's own `encoding`.")
         fields, rule = self._record(first)
         if rule is not None or fields is None:
             raise ValueError(f"line 1: the header is damaged ({rule}).")

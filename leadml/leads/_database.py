@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadml.errors import InputMissingError
@@ -41,10 +42,11 @@ def open_database_table(address: str, *, order_by: str, batch_rows: int) -> Iter
     """
     from sqlalchemy import MetaData, create_engine, pool
     from sqlalchemy import Table as DatabaseTable
-    from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
+    from sqlalchemy.exc import NoSuchModuleError, NoSuchTableError, OperationalError, SQLAlchemyError
 
     url, schema, name = split_address(address)
     shown = mask_address(address)
+    _refuse_missing_file(url, shown)
     try:
         engine = create_engine(url, poolclass=pool.NullPool)
         if engine.dialect.name == "postgresql":
@@ -56,8 +58,27 @@ def open_database_table(address: str, *, order_by: str, batch_rows: int) -> Iter
             yield _DatabaseSource(connection, table, shown, order_by, batch_rows)
     except NoSuchTableError as error:
         raise InputMissingError(f"{shown}: the database has no such table.") from error
-    except (SQLAlchemyError, ImportError) as error:
+    except (NoSuchModuleError, ImportError):
+        kind, _, rest = url.partition("://")
+        fix = "Install the package that SQLAlchemy's documentation names for it."
+        if kind == "duckdb":
+            fix = f"A DuckDB file is named by its path: `{{path: {rest.lstrip('/')}, sheet: {name}}}`."
+        raise InputMissingError(f"{shown}: the driver for {kind}:// is not installed. {fix}") from None
+    except OperationalError:
+        raise InputMissingError(
+            f"{shown}: the database cannot be reached, or refuses this login or this table."
+        ) from None
+    except SQLAlchemyError as error:
         raise InputMissingError(f"{shown}: cannot read this table ({type(error).__name__}).") from None
+
+
+def _refuse_missing_file(url: str, shown: str) -> None:
+    """Refuse a SQLite file that is not there: connecting would make one."""
+    kind, _, rest = url.partition(":///")
+    path = rest.partition("?")[0]
+    is_named = kind.startswith("sqlite") and path and not path.startswith((":memory:", "file:"))
+    if is_named and not Path(path).exists():
+        raise InputMissingError(f"{shown}: no such file or directory.")
 
 
 @dataclass(frozen=True, slots=True)

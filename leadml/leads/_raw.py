@@ -80,10 +80,16 @@ def find_positions(
                 f"{path}: table {table.name!r}: no column {name!r} in the header.{suggest(name, header)}"
             )
     if findings:
-        if len(header) == 1:
+        if len(header) == 1 and table.format == "excel":
+            findings.append(
+                f"{path}: table {table.name!r}: row 1 has one cell; expected the column names there."
+                " Delete the rows above them."
+            )
+        elif len(header) == 1:
             findings.append(
                 f"{path}: table {table.name!r}: the header is one single column with delimiter"
-                f" {table.delimiter!r}. Declare the file's own `delimiter`."
+                f" {table.delimiter!r}. Declare the file's own `delimiter`, or delete the lines above the"
+                " column names."
             )
         raise LeadsError(*findings)
     return positions, tuple(absent)

@@ -513,8 +513,8 @@ class JoinFit:
 
     Attributes
     ----------
-    lost : dict of str to int
-        For each joined table the leads that point to a row that is not there.
+    lost, found : dict of str to int
+        For each joined table the leads that point to a row that is not there, and to one that is.
     used : dict of str to array of bool
         For each joined table which of its rows belong to a lead, or are not kept.
     reasons : dict of str to dict of str to int
@@ -522,12 +522,14 @@ class JoinFit:
     """
 
     lost: dict[str, int] = field(default_factory=dict)
+    found: dict[str, int] = field(default_factory=dict)
     used: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def add(self, name: str, keep: np.ndarray[Any, Any], found: np.ndarray[Any, Any], n_lost: int) -> None:
         """Count the leads of one reading: their rows in this table, and how many point to none."""
         self.lost[name] = self.lost.get(name, 0) + n_lost
+        self.found[name] = self.found.get(name, 0) + int((found >= 0).sum())
         used = self.used.setdefault(name, ~keep)
         used[found[found >= 0]] = True
 
@@ -547,6 +549,11 @@ class JoinFit:
                 found.append(
                     f"{name}: {self.lost[name]:,} leads point to a row that is not there"
                     " (or is in quarantine)."
+                )
+            if self.lost[name] and len(used) and not self.found[name]:
+                found.append(
+                    f"{name}: no lead finds its row. The two columns of the join hold different things, or"
+                    " write them differently (capitals, zeros in front, ids of 15 and of 18 characters)."
                 )
             unused = int((~used).sum())
             if unused:

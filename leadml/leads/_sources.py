@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadml.errors import LeadsError
-from leadml.leads._addresses import expand_environment, is_address, is_database
+from leadml.leads._addresses import expand_environment, is_address, is_database, mask_url
 from leadml.leads._blocks import BATCH_ROWS, FileSource, downloaded
 from leadml.leads._raw import RawTable, join_tables
 
@@ -76,7 +76,7 @@ def open_source(
             yield source
     elif isinstance(place, str) and "://" in place:
         with downloaded(table, place) as path:
-            yield FileSource(table, path, batch_rows, shown=place)
+            yield FileSource(table, path, batch_rows, shown=mask_url(place))
     else:
         yield FileSource(table, Path(place), batch_rows)
 

@@ -151,7 +151,7 @@ def test_without_quoting_a_quote_is_a_letter():
         (b"\xff\xfei\0d\0\n\0", "begins as utf-16"),
         (b'"id,n\n1,2\n', "header is damaged"),
         (b"id\0,n\n1,2\n", "header is damaged"),
-        (b"\xe9d,n\n1,2\n", "not text in the declared encoding"),
+        (b"\xe9d,n\n1,2\n", "the header is not utf-8"),
         (b" , \n1,2\n", "header is empty"),
     ],
 )

@@ -230,3 +230,16 @@ def test_memory_does_not_grow_with_joined_tables_and_changes(tmp_path):
         assert kept == n
         peaks.append(kilobytes)
     assert peaks[1] <= 1.15 * peaks[0], peaks
+
+
+@pytest.mark.parametrize("read", [read_leads, lambda contract: ingest_leads(contract, output="out.csv")])
+def test_a_join_that_finds_nothing_at_all_is_said(tmp_path, monkeypatch, read):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leads.csv").write_text("id,day,size,deal\nL1,2021-01-05,3,D1\nL2,2021-01-05,3,D2\n")
+    (tmp_path / "deals.csv").write_text("id,stage,amount\nd1,won,3\nd2,lost,3\n")
+    (tmp_path / "changes.csv").write_text("lead,field,old,at\n")
+    said = read(parse_contract(LONG, folder=tmp_path)).manifest.notices
+    assert any("deals: no lead finds its row. The two columns of the join" in notice for notice in said)
+    (tmp_path / "deals.csv").write_text("id,stage,amount\nD1,won,3\nd2,lost,3\n")
+    said = read(parse_contract(LONG, folder=tmp_path)).manifest.notices
+    assert not any("no lead finds its row" in notice for notice in said)

@@ -98,6 +98,35 @@ def test_what_is_no_workbook_is_refused(tmp_path):
         read_leads(contract(tmp_path, "leads.xlsx"))
 
 
+@pytest.mark.parametrize("name", ["leads.xls", "leads.xlsx"])
+def test_a_workbook_of_the_old_kind_or_with_a_password_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500))
+    with pytest.raises(LeadsError, match=r"old kind \(\.xls\) or with a password"):
+        read_leads(contract(tmp_path, name))
+
+
+def test_a_title_above_the_column_names_is_named(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["All leads of March"])
+    book.active.append(["Id", "Created", "Size", "Source", "Won"])
+    book.save(tmp_path / "leads.xlsx")
+    with pytest.raises(LeadsError, match="row 1 has one cell; expected the column names there"):
+        read_leads(contract(tmp_path, "leads.xlsx"))
+    (tmp_path / "leads.csv").write_text(f"All leads of March\n{CSV}")
+    with pytest.raises(LeadsError, match="or delete the lines above the column names"):
+        read_leads(contract(tmp_path, "leads.csv"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "xlsx", "duckdb"])
+def test_a_folder_and_a_file_that_is_not_there_are_named_whatever_the_ending(tmp_path, ending):
+    (tmp_path / f"folder.{ending}").mkdir()
+    with pytest.raises(InputMissingError, match=r"cannot read table 'leads': is a directory\.$"):
+        read_leads(contract(tmp_path, f"folder.{ending}"))
+    with pytest.raises(InputMissingError, match=r"cannot read table 'leads': no such file or directory\.$"):
+        read_leads(contract(tmp_path, f"missing.{ending}"))
+
+
 def test_an_archive_of_one_file_is_read(tmp_path, from_csv):
     with zipfile.ZipFile(tmp_path / "leads.csv.zip", "w") as archive:
         archive.writestr("leads.csv", CSV)
@@ -131,8 +160,10 @@ def test_a_duckdb_file_gives_the_same_leads(tmp_path, from_csv):
             " ('9', '2021-01-07', 12, 'Web', NULL)"
         )
     pd.testing.assert_frame_equal(read_leads(contract(tmp_path, "crm.duckdb")).frame, from_csv)
-    with pytest.raises(LeadsError, match="has no such table"):
+    with pytest.raises(LeadsError, match="has no such table 'nothing'; there are leads"):
         read_leads(contract(tmp_path, "crm.duckdb, sheet: nothing"))
+    with pytest.raises(InputMissingError, match=r"named by its path: `\{path: crm.duckdb, sheet: leads\}`"):
+        read_leads(contract(tmp_path, '"duckdb:///crm.duckdb#leads"'))
     with pytest.raises(InputMissingError, match="no such file"):
         read_leads(contract(tmp_path, "missing.duckdb"))
 
@@ -159,6 +190,13 @@ def test_a_database_table_gives_the_same_leads(tmp_path, from_csv, monkeypatch):
     assert report.manifest.kept == 3
     with pytest.raises(InputMissingError, match="no such table"):
         read_leads(contract(tmp_path, '"sqlite:///crm.db#nothing"'))
+    with pytest.raises(InputMissingError, match="no such file"):
+        read_leads(contract(tmp_path, '"sqlite:///other.db#leads"'))
+    assert not (tmp_path / "other.db").exists()
+    with pytest.raises(InputMissingError, match=r"driver for nosuch:// is not installed"):
+        read_leads(contract(tmp_path, '"nosuch://127.0.0.1/x#leads"'))
+    with pytest.raises(InputMissingError, match=r"cannot be reached, or refuses this login"):
+        read_leads(contract(tmp_path, '"postgresql+psycopg://127.0.0.1:1/x#leads"'))
 
 
 def test_a_url_is_read_through_fsspec(tmp_path, from_csv):
@@ -171,6 +209,29 @@ def test_a_url_is_read_through_fsspec(tmp_path, from_csv):
     assert report.manifest.kept == 3
     with pytest.raises(InputMissingError, match="cannot read table 'leads'"):
         read_leads(contract(tmp_path, '"memory://export/nothing.csv"'))
+
+
+def test_a_url_that_gives_nothing_is_named_without_its_keys(tmp_path):
+    pytest.importorskip("fsspec")
+    with pytest.raises(InputMissingError, match="nosuch:// is no kind of URL") as caught:
+        read_leads(contract(tmp_path, '"nosuch://me:secret@host/leads.csv?sig=secret"'))
+    assert "secret" not in str(caught.value)
+    with pytest.raises(InputMissingError, match="no such file, or nothing answers"):
+        read_leads(contract(tmp_path, '"file:///nowhere/leads.csv"'))
+
+
+def test_a_workbook_behind_a_url_is_read_and_errors_name_the_url(tmp_path, from_csv):
+    fsspec, openpyxl = pytest.importorskip("fsspec"), pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for line in CSV.strip().splitlines():
+        book.active.append(line.split(","))
+    book.save(tmp_path / "leads.xlsx")
+    with fsspec.open("memory://export/leads.xlsx", "wb") as stream:
+        stream.write((tmp_path / "leads.xlsx").read_bytes())
+    place = '"memory://export/leads.xlsx"'
+    pd.testing.assert_frame_equal(read_leads(contract(tmp_path, place)).frame, from_csv)
+    with pytest.raises(LeadsError, match=r"^memory://export/leads.xlsx: table 'leads': no sheet"):
+        read_leads(contract(tmp_path, f"{place}, sheet: other"))
 
 
 def test_a_contract_may_leave_the_place_open(tmp_path):
