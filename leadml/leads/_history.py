@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +45,12 @@ class Changes:
         Whether a change tells the value that came, not the one that went.
     n_read : int
         Rows of the table.
+    n_tracked : int
+        Changes of attributes.
     rejects : list of Reject
         Rows that could not be read: damaged, or without a time in the declared format.
+    met : dict of str to int
+        Leads that were ``asked`` for so far, and how many of them were ``found`` (at most one is looked for).
     """
 
     table: str
@@ -54,7 +58,9 @@ class Changes:
     names: tuple[str, ...]
     is_new: bool
     n_read: int
+    n_tracked: int
     rejects: list[Reject]
+    met: dict[str, int] = field(default_factory=lambda: {"asked": 0, "found": 0})
 
 
 def read_changes(contract: Contract, table: Table, place: Path | str, *, store: Store) -> Changes:
@@ -85,9 +91,16 @@ def read_changes(contract: Contract, table: Table, place: Path | str, *, store: 
         f"INSERT INTO {_named(table.name)} SELECT lead, at, attribute, place, value FROM unsorted"
         " ORDER BY lead, at, attribute, place"
     )
+    [(n_tracked,)] = store.run("SELECT count(*) FROM unsorted")
     store.run("DROP TABLE unsorted")
     return Changes(
-        table=table.name, store=store, names=names, is_new=history.is_new, n_read=n_read, rejects=rejects
+        table=table.name,
+        store=store,
+        names=names,
+        is_new=history.is_new,
+        n_read=n_read,
+        n_tracked=n_tracked,
+        rejects=rejects,
     )
 
 
@@ -106,12 +119,13 @@ def _entries(
     history = table.history
     if history is None:  # pragma: no cover - only called for tables of changes
         return
-    formats = raw.formats.get(history.at, ()) or (*history.format, *ISO_FORMATS, *ISO_ZONE_FORMATS)
+    typed = raw.formats.get(history.at, (*ISO_FORMATS, *ISO_ZONE_FORMATS))
+    formats = (*typed, *history.format)  # a sheet has dates and texts in one column
     moments: dict[str, int | str] = {}
-    numbers = {field: number_of(str(field)) for field in set(raw.columns[history.field])}
+    numbers = {name: number_of(str(name)) for name in set(raw.columns[history.field])}
     columns = (raw.columns[name] for name in (history.lead, history.field, history.value, history.at))
-    for line, lead, field, value, at in zip(raw.lines.tolist(), *columns, strict=True):
-        number = numbers[field]
+    for line, lead, name, value, at in zip(raw.lines.tolist(), *columns, strict=True):
+        number = numbers[name]
         if number is None:
             continue
         text = str(at).strip()
@@ -192,6 +206,15 @@ def change_notices(changes: Changes, counts: dict[str, tuple[int, int]]) -> list
     notices = []
     if changes.rejects:
         notices.append(f"{changes.table}: {len(changes.rejects):,} changes could not be read.")
+    if changes.n_read > len(changes.rejects) and not changes.n_tracked:
+        notices.append(
+            f"{changes.table}: no change is about an attribute of the leads. Compare what it calls the fields"
+            " with the columns' names."
+        )
+    elif changes.n_tracked and changes.met["asked"] and not changes.met["found"]:
+        notices.append(
+            f"{changes.table}: no lead has a change in it: its ids are of other leads or written otherwise."
+        )
     for name, (n_set, n_bad) in counts.items():
         notices.append(f"{name}: {n_set:,} leads had another value at the handoff; it is used.")
         if n_bad:
@@ -208,12 +231,17 @@ def _first_changes(
         return {}
     handoff = _ends_of_handoff(start.to_numpy(dtype="datetime64[us]"))
     known = ~np.isnat(handoff)
+    any_change = f"SELECT 1 FROM {_named(changes.table)} WHERE lead = ? LIMIT 1"
     find = _before_by_new_values if changes.is_new else _before_by_old_values
     found: dict[str, dict[int, str | None]] = {}
     moments = handoff.astype(np.int64).tolist()
     for row, lead in enumerate(frame[ids.name].tolist()):
+        key = changes.store.hash_record(str(lead))
+        changes.met["asked"] += 1
+        if not changes.met["found"]:
+            changes.met["found"] = len(changes.store.run(any_change, (key,)))
         if known[row]:
-            before = find(changes, changes.store.hash_record(str(lead)), moments[row])
+            before = find(changes, key, moments[row])
             for number, value in before.items():
                 found.setdefault(changes.names[number], {})[row] = value
     return found

@@ -315,7 +315,7 @@ def mark_stages(read: TypedTable) -> None:
     read.n_duplicates += int((read.keep & ~tells).sum())
     read.keep &= tells
     texts = read.raw.columns[latest.at]
-    formats = read.raw.formats.get(latest.at, ()) or latest.format
+    formats = (*read.raw.formats.get(latest.at, ()), *latest.format)
     read.moments = np.zeros(len(tells), dtype=np.int64)
     for row in np.flatnonzero(read.keep).tolist():
         moment = parse_microseconds(str(texts[row]).strip(), formats)

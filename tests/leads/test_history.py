@@ -118,3 +118,33 @@ def test_a_log_of_new_values_says_what_each_replaced(read, tmp_path):
     assert pd.isna(rating[2])
     with pytest.raises(ContractError, match="old"):
         parse_contract(CONTRACT.replace("old: OldValue", "new: NewValue, old: OldValue"), folder=tmp_path)
+
+
+def test_changes_of_other_fields_or_other_leads_only_are_said(read, tmp_path):
+    said = read().manifest.notices
+    assert not any("no change is about" in notice or "no lead has" in notice for notice in said)
+    contract = parse_contract(CONTRACT, folder=tmp_path)
+    (tmp_path / "changes.csv").write_text("LeadId,Field,OldValue,CreatedDate\n1,Owner,a,2021-01-05 10:00\n")
+    for notices in (read_leads(contract).manifest.notices, ingest_notices(contract, tmp_path)):
+        assert any("changes: no change is about an attribute of the leads" in notice for notice in notices)
+    (tmp_path / "changes.csv").write_text(
+        "LeadId,Field,OldValue,CreatedDate\n001,Rating,a,2021-01-05 10:00\n"
+    )
+    for notices in (read_leads(contract).manifest.notices, ingest_notices(contract, tmp_path)):
+        assert any("changes: no lead has a change in it:" in notice for notice in notices)
+
+
+def ingest_notices(contract, folder):
+    return ingest_leads(contract, output=folder / "out.parquet").manifest.notices
+
+
+def test_a_sheet_of_changes_may_hold_dates_as_texts(read, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    before = read()
+    book = openpyxl.Workbook()
+    for line in CHANGES.strip().splitlines():
+        book.active.append(line.split(","))
+    book.save(tmp_path / "changes.xlsx")
+    after = read(CONTRACT.replace("changes.csv", "changes.xlsx"))
+    pd.testing.assert_frame_equal(after.frame, before.frame)
+    assert after.manifest.other_tables == before.manifest.other_tables

@@ -287,3 +287,73 @@ def test_an_optional_column_may_be_absent_from_every_kind_of_source(tmp_path):
         assert table.manifest.notices[0] == "not in this export, left out: source.", place
         report = ingest_leads(declared, output=tmp_path / "out.csv")
         assert report.to_dict() == table.to_dict(), place
+
+
+JOINED = """
+name: joined
+tables:
+  leads: {LEADS}
+  deals: {DEALS, join: {leads.Deal: Id}}
+columns:
+  lead_id: {from: leads.Lead, role: id}
+  size: {from: leads.Size, role: attribute, type: integer}
+  amount: {from: deals.Amount, role: amount, type: number}
+  closed_on: {from: deals.Closed, role: closed, type: date}
+"""
+KINDS = {
+    "gz": "path: NAME.csv.gz",
+    "zip": "path: NAME.zip",
+    "parquet": "path: NAME.parquet",
+    "sheet": "path: both.xlsx, sheet: NAME",
+    "sqlite": 'path: "sqlite:///crm.db#NAME"',
+    "duckdb": "path: crm.duckdb, sheet: NAME",
+    "memory": 'path: "memory://joined/NAME.csv"',
+    "file": 'path: "file://FOLDER/NAME.csv"',
+}
+
+
+def write_every_kind(folder):
+    import duckdb
+    import fsspec
+
+    leads = pd.DataFrame({"Lead": ["1", "2", "3"], "Deal": ["01", "02", "09"], "Size": [5, 6, 7]})
+    deals = pd.DataFrame({"Id": ["01", "02"], "Amount": [1.5, 20.0], "Closed": ["2021-03-04", "2021-03-05"]})
+    typed = deals.assign(Closed=pd.to_datetime(deals["Closed"]))
+    with pd.ExcelWriter(folder / "both.xlsx") as book:
+        leads.to_excel(book, sheet_name="leads", index=False)
+        typed.to_excel(book, sheet_name="deals", index=False)
+    for name, frame, given in (("leads", leads, leads), ("deals", deals, typed)):
+        text = frame.to_csv(index=False)
+        (folder / f"{name}.csv").write_text(text)
+        (folder / f"{name}.csv.gz").write_bytes(gzip.compress(text.encode()))
+        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+            archive.writestr(f"{name}.csv", text)
+        given.to_parquet(folder / f"{name}.parquet")
+        connection = sqlite3.connect(folder / "crm.db")
+        given.to_sql(name, connection, index=False)
+        connection.close()
+        with duckdb.connect(str(folder / "crm.duckdb")) as database:
+            database.register("given", given)
+            database.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+        with fsspec.open(f"memory://joined/{name}.csv", "wb") as stream:
+            stream.write(text.encode())
+
+
+def test_joined_tables_of_every_kind_of_source_give_the_same_leads(tmp_path):
+    for package in ("duckdb", "fsspec", "openpyxl", "sqlalchemy"):
+        pytest.importorskip(package)
+    write_every_kind(tmp_path)
+
+    def both(place):
+        places = [place.replace("FOLDER", str(tmp_path)).replace("NAME", name) for name in ("leads", "deals")]
+        text = JOINED.replace("LEADS", places[0]).replace("DEALS", places[1])
+        joined = parse_contract(text, folder=tmp_path)
+        ingest_leads(joined, output=tmp_path / "out.csv")
+        return read_leads(joined).frame, (tmp_path / "out.csv").read_text()
+
+    frame, text = both("path: NAME.csv")
+    assert frame["amount"].tolist()[:2] == [1.5, 20.0]
+    for place in KINDS.values():
+        again, written = both(place)
+        pd.testing.assert_frame_equal(again, frame)
+        assert written == text
