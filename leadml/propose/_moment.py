@@ -30,9 +30,12 @@ _WRITTEN_LATE = frozenset(
         "duration_column",
         "event_state",
         "filled_after_outcome",
+        "filled_by_sales",
         "leakage_single_column",
         "outcome_duration",
+        "outcome_in_text",
         "target_rate_column",
+        "target_score",
     }
 )
 _FILLED_BY_OUTCOME = "missingness_gives_outcome_away"
@@ -45,9 +48,10 @@ def check_moment(review: Review, revised: Definition) -> Guardrail | None:
     The audit sees in the values when they were written. An attribute that reps fill in while they work a lead
     makes the leads look good that have it, and with them every change, of whatever criterion, that brings
     such leads in or takes away those without it; a change the other way round is only harder to show. Other
-    traces (filled only after the outcome, a duration until it, a rate computed from it) hold back whatever
-    tests the attribute. A warning of the audit holds nothing back where the definition or the contract says
-    when the attribute is known (`known_at`), for then somebody has looked; an error always does.
+    traces (filled only by Sales or after the outcome, a duration until it, a rate or a score computed from
+    it, words on how it went) hold back whatever tests the attribute. A warning of the audit holds nothing
+    back where the definition or the contract says when the attribute is known (`known_at`), for then somebody
+    has looked; an error always does.
 
     Parameters
     ----------

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from leadml.leads import AuditFinding
+
 from .conftest import CONTRACT, DEFINITION, draw_attributes, make_world
 
 WRITTEN = DEFINITION.replace("- employees >= 50  # agreed in spring", "- employees >= 200")
@@ -52,6 +54,18 @@ def test_a_stricter_threshold_that_the_fault_only_makes_harder_to_show_is_propos
 def test_an_attribute_that_the_definition_does_not_use_holds_nothing_back():
     proposals = make_leads(WRITTEN).propose(max_changes=1).proposals
     assert [change.proposed for change in proposals] == ["employees >= 20"]
+
+
+@pytest.mark.parametrize("code", ["filled_by_sales", "outcome_in_text", "target_rate_column", "target_score"])
+def test_every_trace_of_a_late_entry_holds_back_what_tests_it(code, monkeypatch):
+    finding = AuditFinding(code=code, severity="warning", column="budget", message="says so.", evidence={})
+    monkeypatch.setattr("leadml.propose._review.find_leaks", lambda *_: (finding,))
+    world = make_leads(asks_for_budget(WRITTEN), share_lost=0.1, share_won=0.1)
+    found = world.propose(max_changes=1)
+    assert found.proposals == ()
+    assert any("`budget`: says so." in change.reason for change in found.tested)
+    (proposal,) = make_leads(WRITTEN).propose(max_changes=1).proposals
+    assert proposal.proposed == "employees >= 20"
 
 
 @pytest.mark.parametrize("known_at", ["capture", "handoff"])
