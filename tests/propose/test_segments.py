@@ -9,6 +9,8 @@ import pytest
 from leadml.definitions import Change, apply_changes, assign_classes, parse_definition
 from leadml.errors import ExperimentError
 from leadml.propose import count_in_duckdb, format_proposals, proposal_schema
+from leadml.propose._board import build_board
+from leadml.propose._evidence import make_cells, search_edits
 
 SOFTWARE = "employees >= 20 where industry in [software], else employees >= 50"
 
@@ -103,6 +105,32 @@ def test_who_counts_the_segments_finds_the_same(worlds):
     world = segment_world(worlds, 0, n=1500)
     here = world.propose(segments=["industry", "budget"])
     assert world.propose(segments=["industry", "budget"], count=count_in_duckdb).to_dict() == here.to_dict()
+
+
+@pytest.mark.parametrize("rule", ["all", "any", "nested", "two classes", "points", "kept back"])
+def test_moves_in_segments_move_whom_the_written_exception_moves(worlds, rule):
+    """Counts, the leads moved and the leads that the rewritten file hands over: missing values included."""
+    definition, n = worlds.parse_small(rule), 80
+    frame = worlds.draw_small(3, n)
+    rng = np.random.default_rng(4)
+    everyone = np.ones(n, bool)
+    board = build_board(definition, frame, sample=everyone, segments=["kind", "level", "asked"])
+    labels, strata = rng.integers(0, 3, n).astype(np.int8), rng.integers(0, 2, n).astype(np.int16)
+    cells = make_cells(labels, strata, rng.random(n) < 0.9, 2)
+    found = search_edits(board, everyone, cells, max_changes=1)
+    places = [place for place, edit in enumerate(found.edits) if edit.n_changes == 2]
+    assert len(places) > 20
+    now = assign_classes(definition, frame).isin(definition.handoff).to_numpy()
+    for place in rng.permutation(places)[:10]:
+        edit = found.edits[place]
+        (change,) = board.changes(edit)
+        assert change.kind == "segment"
+        then = assign_classes(apply_changes(definition, [change]), frame).isin(definition.handoff).to_numpy()
+        gained, lost = board.moved(edit, everyone)
+        assert set(gained) == set(np.flatnonzero(then & ~now))
+        assert set(lost) == set(np.flatnonzero(now & ~then))
+        for counts, rows in ((found.gained[place], gained), (found.lost[place], lost)):
+            assert counts.tolist() == np.bincount(cells.index[rows], minlength=cells.n).tolist()
 
 
 def test_wrong_segments_are_refused_together(worlds):
