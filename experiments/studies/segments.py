@@ -47,9 +47,8 @@ def draw(n: int, world: str, rng: np.random.Generator) -> tuple[pd.DataFrame, An
         return frame, np.full(n, COST / VALUE)
     hot = ((frame["employees"] >= 50) & (frame["months"] <= 12)).to_numpy(bool)
     small = (frame["employees"].between(20, 49) & (frame["months"] <= 12)).to_numpy(bool)
-    good = {"EVERYWHERE": small, "NOWHERE": ~small & small}.get(
-        world, small & (frame["industry"] == "software").to_numpy()
-    )
+    software = (frame["industry"] == "software").to_numpy()
+    good = {"EVERYWHERE": small, "ONE": small & software, "NOWHERE": np.zeros(n, bool)}[world]
     return frame, np.where(hot | good, 0.12, 0.02)
 
 
