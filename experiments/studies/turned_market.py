@@ -1,6 +1,6 @@
 """A market that turns inside the confirmation window, accounts that come back, verdicts that go missing.
 
-Usage: python experiments/studies/turned_market.py [--reps 60]
+Usage: python experiments/studies/turned_market.py [--reps 60] [--reps-accounts 200]
 
 Turning: six quarters, the written size threshold is too strict until the turn, and dropping it loses after
 it. The same reviews are counted twice: as leadml answers, and as it would without the check of the newest
@@ -130,16 +130,25 @@ def study_missing(reps: int) -> None:
     for words, band_rate, good_left, bad_left in worlds:
         proposed = sum(review_missing(band_rate, good_left, bad_left, 900 + seed) for seed in range(reps))
         rows.append((words, reps, proposed, upper_bound(proposed, reps) if band_rate > 0.6 else ""))
-    print_table(("a stricter criterion", "reviews", "proposed", "95 % upper bound"), rows)
+    print_table(
+        (
+            "a stricter criterion (accepted leads, agreed minimum 60 %)",
+            "reviews",
+            "proposed",
+            "95 % upper bound",
+        ),
+        rows,
+    )
 
 
 def main() -> None:
     """Simulate and print."""
     parser = new_parser(__doc__)
     parser.add_argument("--reps", type=int, default=60)
+    parser.add_argument("--reps-accounts", type=int, default=200)
     given = parser.parse_args()
     study_turn(given.reps)
-    study_accounts(given.reps)
+    study_accounts(given.reps_accounts)
     study_missing(given.reps)
 
 
