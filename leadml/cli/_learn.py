@@ -35,7 +35,12 @@ Output = Annotated[
 ]
 Maximise = Annotated[
     str | None,
-    typer.Option("--maximise", metavar="GOAL", help="net_value, accepted or won [default: net_value]."),
+    typer.Option(
+        "--maximise",
+        metavar="GOAL",
+        help="net_value, accepted, won or leads (as many as --minimum-acceptance allows) "
+        "[default: net_value].",
+    ),
 ]
 
 
@@ -218,7 +223,7 @@ def propose(
         as_of=as_day(as_of),
         random_state=random_state,
         goal=Goal(
-            maximise=cast("Any", maximise or "net_value"),
+            maximise=cast("Any", "accepted" if maximise == "leads" else maximise or "net_value"),
             capacity=capacity,
             minimum_acceptance=minimum_acceptance,
         ),
@@ -228,6 +233,9 @@ def propose(
         confirm_from=as_day(confirm_from, option="--confirm-from"),
     )
     sample = None if explored is None else read_exploration(explored)
+    if maximise == "leads" and not what_if:
+        _widen(experiment, output=output, json=json)
+        return
     if what_if:
         _answer(experiment, what_if, explored=sample, json=json)
         return
@@ -278,6 +286,19 @@ def _answer(experiment: Experiment, changes: list[str], *, explored: pd.DataFram
         print_json(answer.to_dict())
     else:
         print(answer)
+
+
+def _widen(experiment: Experiment, *, output: Path | None, json: bool) -> None:
+    """Hand over as many leads as the agreed acceptance allows."""
+    from leadml.experiment import widen_experiment, write_widest
+
+    found = widen_experiment(experiment)
+    if output is not None:
+        write_widest(found, output)
+    if json:
+        print_json(found.to_dict())
+    else:
+        print("\n".join([repr(found), *found.notices]))
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -5,9 +5,22 @@ from leadml.experiment._explore import audit_experiment, follow_experiment, samp
 from leadml.experiment._file import Experiment, load_experiment, parse_experiment
 from leadml.experiment._notebook import write_review_notebook
 from leadml.experiment._result import ExperimentResult
-from leadml.experiment._run import Progress, Stage, analyse_experiment, ask_experiment, propose_on_spark
+from leadml.experiment._run import (
+    Progress,
+    Stage,
+    analyse_experiment,
+    ask_experiment,
+    propose_on_spark,
+    widen_experiment,
+)
 from leadml.experiment._watch import record_look, watch_definition
-from leadml.experiment._write import record_sign_off, run_experiment, write_models, write_proposals
+from leadml.experiment._write import (
+    record_sign_off,
+    run_experiment,
+    write_models,
+    write_proposals,
+    write_widest,
+)
 
 __all__ = [
     "Experiment",
@@ -26,8 +39,10 @@ __all__ = [
     "run_experiment",
     "sample_experiment",
     "watch_definition",
+    "widen_experiment",
     "write_demo",
     "write_models",
     "write_proposals",
     "write_review_notebook",
+    "write_widest",
 ]

@@ -14,6 +14,7 @@ from leadml.models import TrainedModel, train_model
 from leadml.propose import (
     count_in_duckdb,
     count_locally,
+    find_widest_definition,
     judge_what_if,
     parse_what_if,
     propose_changes,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from leadml.explain import Attribution
     from leadml.leads import LeadTable, TimeSplit
     from leadml.models import UntrainedModel
-    from leadml.propose import EvidenceCounter, ProposalSet, Registration, WhatIf
+    from leadml.propose import EvidenceCounter, ProposalSet, Registration, WhatIf, WidestDefinition
 
 __all__ = [
     "Engine",
@@ -42,6 +43,7 @@ __all__ = [
     "ask_experiment",
     "propose_on_spark",
     "split_leads",
+    "widen_experiment",
 ]
 
 Stage = Literal["models", "comparison", "proposals"]
@@ -270,6 +272,38 @@ def ask_experiment(
         split=split_leads(experiment, table, targets),
         error_rate=experiment.error_rate,
         explored=explored,
+    )
+
+
+def widen_experiment(experiment: Experiment) -> WidestDefinition:
+    """Find the definition that hands over most leads while the agreed acceptance is proven.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its goal names a minimum acceptance.
+
+    Returns
+    -------
+    WidestDefinition
+
+    Raises
+    ------
+    DefinitionError, ContractError, ExperimentError, LeadsError, InputMissingError
+        If an input is refused, or the goal names no minimum.
+    """
+    definition = load_definition(experiment.definition)
+    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    targets = compute_targets(table)
+    return find_widest_definition(
+        definition,
+        table,
+        targets,
+        goal=experiment.goal,
+        split=split_leads(experiment, table, targets),
+        max_changes=experiment.max_changes,
+        error_rate=experiment.error_rate,
+        register=lambda _registration: None,
     )
 
 

@@ -56,11 +56,11 @@ if TYPE_CHECKING:
     from leadml.experiment._file import Experiment
     from leadml.experiment._result import ExperimentResult
     from leadml.experiment._run import Progress
-    from leadml.propose import Registration
+    from leadml.propose import Registration, WidestDefinition
     from leadml.review import Dossier, History, SignOff
     from leadml.tracking import Item, Tracking, TrackingReport
 
-__all__ = ["record_sign_off", "run_experiment", "write_models", "write_proposals"]
+__all__ = ["record_sign_off", "run_experiment", "write_models", "write_proposals", "write_widest"]
 
 BUNDLE = "model.leadml-bundle"
 
@@ -249,10 +249,41 @@ def write_proposals(result: ExperimentResult, folder: Path | str) -> dict[str, P
                 promise = make_promise(proposal, result.table, result.targets)
                 files["promise"] = place / "promise.json"
                 write_text(files["promise"], json.dumps(promise.to_dict(), indent=2) + "\n")
-            name = f"{_file_name(proposal.revised.name)}-{_file_name(proposal.revised.version)}.yaml"
-            write_text(place / name, proposal.revised.text)
-            files["definition"] = place / name
+            files["definition"] = _write_definition(proposal.revised, place)
     return files
+
+
+def write_widest(found: WidestDefinition, folder: Path | str) -> dict[str, Path]:
+    """Write how far a definition may be opened, and the definition that is proven, if it is another.
+
+    Parameters
+    ----------
+    found : WidestDefinition
+    folder : path-like
+        ``widest.json`` and ``<name>-<version>.yaml`` go here.
+
+    Returns
+    -------
+    dict of str to Path
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    place = Path(folder)
+    files = {"widest": place / "widest.json"}
+    write_text(files["widest"], json.dumps(found.to_dict(), indent=2) + "\n")
+    if found.changes and found.revised is not None:
+        files["definition"] = _write_definition(found.revised, place)
+    return files
+
+
+def _write_definition(definition: Definition, folder: Path) -> Path:
+    path = folder / f"{_file_name(definition.name)}-{_file_name(definition.version)}.yaml"
+    write_text(path, definition.text)
+    return path
 
 
 def _write_artifacts(items: Iterable[Item], folder: Path) -> dict[str, Path]:

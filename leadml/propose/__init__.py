@@ -6,7 +6,7 @@ from leadml.propose._censor import censoring_weights
 from leadml.propose._count import CountRequest, EvidenceCounter, count_in_duckdb, count_locally
 from leadml.propose._document import format_proposals, proposal_schema
 from leadml.propose._explain import Explanation
-from leadml.propose._floor import TradeOff, WidestDefinition, compute_trade_off, find_widest_definition
+from leadml.propose._floor import WidestDefinition, find_widest_definition
 from leadml.propose._goal import Goal, Stakes
 from leadml.propose._guard import Guardrail
 from leadml.propose._joint import JointCounts
@@ -23,6 +23,7 @@ from leadml.propose._sample import (
     write_exploration,
 )
 from leadml.propose._steps import make_steps
+from leadml.propose._trade import TradeOff, compute_trade_off
 from leadml.propose._whatif import WhatIf, judge_what_if, parse_what_if
 
 __all__ = [

@@ -138,6 +138,7 @@ def proposal_schema() -> dict[str, Any]:
                 "stakes": {"type": ["object", "null"]},
                 "windows": {"type": "object"},
                 "shadow_price": {"type": ["object", "null"]},
+                "trade_off": {"type": ["object", "null"]},
                 "notices": {"type": "array", "items": text},
             }
         ),

@@ -276,16 +276,16 @@ def _count_patterns(
 def _frequencies(told: _Told, side: str, word: str) -> list[str]:
     if not (told.n_gained if side == "gained" else told.n_lost):
         return []
-    lines = []
+    parts = []
     for name in ("accepted", "won"):
         found = told.tallies[side, name]
         if found.n < _HIDDEN_BELOW or told.weighted:
             continue
         low, high = (100 * float(end) for end in clopper_pearson(found.k, found.n, confidence_level=0.9))
-        lines.append(
-            f"of 100 leads {word}, {100 * found.k / found.n:.0f} were {name} ({low:.0f} to {high:.0f})"
-        )
-    return lines or [f"of the leads {word} too few have a verdict or an outcome to say"]
+        parts.append(f"{100 * found.k / found.n:.0f} {name} ({low:.0f} to {high:.0f})")
+    if not parts:
+        return [f"of the leads {word} too few have a verdict or an outcome to say"]
+    return [f"of 100 leads {word}: {', '.join(parts)}"]
 
 
 def _segments(bands: dict[str, Bands], told: _Told) -> tuple[str, ...]:

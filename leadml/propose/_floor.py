@@ -1,15 +1,14 @@
-"""How far a definition may be opened at an agreed minimum rate, and what each goal would choose."""
+"""How far a definition may be opened at an agreed minimum rate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from leadml._plotting import plot_series
-from leadml._render import format_rate, render_card, render_frame
+from leadml._render import format_rate, render_card, render_frame, text_table
 from leadml.errors import ExperimentError
 from leadml.metrics import clopper_pearson, learn_then_test
 from leadml.propose._confirm import revise
@@ -17,11 +16,11 @@ from leadml.propose._evidence import SearchResult, make_cells, search_edits
 from leadml.propose._goal import Goal
 from leadml.propose._pick import KNOWN_SHARE
 from leadml.propose._review import Review, make_registration, open_review, read_confirmation
+from leadml.propose._words import say_changes, say_leads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from leadml.definitions import Change, Definition
@@ -30,9 +29,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["TradeOff", "WidestDefinition", "compute_trade_off", "find_widest_definition"]
+__all__ = [
+    "WidestDefinition",
+    "changes_at",
+    "count_totals",
+    "find_widest_definition",
+    "has_labels",
+    "say_definition",
+    "search_older",
+]
 
-_MAX_STEPS = 30
 _STEP = 1.05
 
 
@@ -47,6 +53,7 @@ class WidestDefinition:
     proven : bool
         Whether any step of the walk is proven to be above the floor.
     floor : float
+    target : {"accepted", "won"}
     leads_per_month : float or None
     rate, ci_low : float or None
         Rate in the confirmation window with its exact one-sided lower bound.
@@ -59,6 +66,7 @@ class WidestDefinition:
     changes: tuple[Change, ...]
     proven: bool
     floor: float
+    target: Literal["accepted", "won"]
     leads_per_month: float | None
     rate: float | None
     ci_low: float | None
@@ -75,22 +83,49 @@ class WidestDefinition:
         return {
             "proven": self.proven,
             "floor": self.floor,
+            "target": self.target,
             "proposed": " + ".join(change.proposed or "(dropped)" for change in self.changes),
             "criterion": " + ".join(change.address for change in self.changes),
             "leads_per_month": self.leads_per_month,
             "rate": self.rate,
             "ci_low": self.ci_low,
+            "steps": [
+                {**step, "rate": None if step["n_known"] == 0 else float(f"{step['rate']:.10g}")}
+                for step in self.steps.to_dict(orient="records")
+            ],
             "notices": list(self.notices),
         }
 
     def __repr__(self) -> str:
+        return "\n".join([self._headline(), *self._table()][:10])
+
+    def _headline(self) -> str:
+        agreed = f"{format_rate(self.floor)} {self.target}"
         if not self.proven:
-            return f"no definition is proven to reach {format_rate(self.floor)}"
-        words = " + ".join(change.proposed or "(dropped)" for change in self.changes) or "as written"
-        return f"{words}: {format_rate(self.rate)}, at least {format_rate(self.ci_low)}"
+            return f"No definition is proven to reach {agreed} on the newest leads: nothing is proposed."
+        words = "the definition as it is" if not self.changes else say_changes(self.changes)
+        volume = "" if self.leads_per_month is None else f"{say_leads(self.leads_per_month)} a month, "
+        return (
+            f"Most leads with {agreed}, proven on the newest leads: {words}: {volume}"
+            f"{format_rate(self.rate)} {self.target}, at least {format_rate(self.ci_low)}."
+        )
+
+    def _table(self) -> list[str]:
+        if self.steps.empty:
+            return []
+        last = int(self.steps["proven"].sum()) - 1
+        near = self.steps.iloc[max(0, last - 3) : last + 3]
+        columns = [near[name].tolist() for name in ("proposed", "n_known", "rate", "proven")]
+        rows = [
+            (str(proposed), say_leads(n), format_rate(rate), "yes" if proven else "no")
+            for proposed, n, rate, proven in zip(*columns, strict=True)
+        ]
+        return text_table(
+            ("from strict to loose", "with an answer", self.target, "proven"), rows, width=100
+        ).split("\n")
 
     def _repr_html_(self) -> str:
-        return str(render_card("Widest definition", [repr(self), render_frame(self.steps)]))
+        return str(render_card("Widest definition", [self._headline(), render_frame(self.steps)]))
 
 
 def find_widest_definition(
@@ -146,14 +181,14 @@ def find_widest_definition(
         confirm_with="matured",
     )
     found, chain = _walk(review, max_changes, floor)
-    changes = [_changes(review, found, position) for position in chain]
+    changes = [changes_at(review, found, position) for position in chain]
     register(_record(review, changes, found, max_changes))
     confirmed = read_confirmation(review)
     k, n, volume = _counts(review, found, chain, confirmed.labels)
     last = learn_then_test(k, n, floor=floor, error_rate=error_rate) if len(chain) else -1
     steps = pd.DataFrame(
         {
-            "proposed": [_words(change) for change in changes],
+            "proposed": [say_definition(change) for change in changes],
             "n_known": n.astype(int),
             "n_yes": k.astype(int),
             "rate": np.where(n > 0, k / np.maximum(n, 1), np.nan),
@@ -165,6 +200,7 @@ def find_widest_definition(
             changes=(),
             proven=False,
             floor=floor,
+            target=review.target,
             leads_per_month=None,
             rate=None,
             ci_low=None,
@@ -178,6 +214,7 @@ def find_widest_definition(
         changes=changes[last],
         proven=True,
         floor=floor,
+        target=review.target,
         leads_per_month=float(volume[last]) / months if months else None,
         rate=float(k[last] / n[last]),
         ci_low=float(low),
@@ -187,12 +224,13 @@ def find_widest_definition(
     )
 
 
-def _search(review: Review, max_changes: int) -> SearchResult:
+def search_older(review: Review, max_changes: int) -> SearchResult:
+    """Search the older quarters."""
     cells = make_cells(review.labels, review.strata, review.evidence, review.n_strata)
     return search_edits(review.board, review.windows.discover, cells, max_changes=max_changes)
 
 
-def _totals(review: Review, found: SearchResult) -> tuple[Floats, Floats, Floats]:
+def count_totals(review: Review, found: SearchResult) -> tuple[Floats, Floats, Floats]:
     """Return leads, labelled and won accounts handed over after each edit; the last entry is as written."""
     cells = found.cells
     inside = review.board.handed_over & review.windows.discover
@@ -201,16 +239,17 @@ def _totals(review: Review, found: SearchResult) -> tuple[Floats, Floats, Floats
     return cells.leads(after), cells.labelled(after).sum(-1), cells.yes(after).sum(-1)
 
 
-def _known(found: SearchResult) -> NDArray[np.bool_]:
+def has_labels(found: SearchResult) -> NDArray[np.bool_]:
+    """Return which edits gain only leads with a label; the last entry is as written."""
     gained = found.cells.evidence(found.gained)
     return np.append(found.cells.labelled(found.gained).sum(-1) >= KNOWN_SHARE * gained, values=True)
 
 
 def _walk(review: Review, max_changes: int, floor: float) -> tuple[SearchResult, list[int]]:
     """Fix the walk on the older quarters: the front of volume and rate, strictest first; -1 is as written."""
-    found = _search(review, max_changes)
-    volume, n, k = _totals(review, found)
-    usable = _known(found) & (n >= 20)
+    found = search_older(review, max_changes)
+    volume, n, k = count_totals(review, found)
+    usable = has_labels(found) & (n >= 20)
     if not review.gained_trusted:
         usable &= np.append(found.cells.leads(found.gained) == 0, values=True)
     rate = np.where(n > 0, k / np.maximum(n, 1), 0.0)
@@ -234,14 +273,16 @@ def _walk(review: Review, max_changes: int, floor: float) -> tuple[SearchResult,
     return found, [place if place < len(found.edits) else -1 for place in walk]
 
 
-def _changes(review: Review, found: SearchResult, position: int) -> tuple[Change, ...]:
+def changes_at(review: Review, found: SearchResult, position: int) -> tuple[Change, ...]:
+    """Return the changes at a position of a search; none at -1, the written definition."""
     if position < 0:
         return ()
     edit = found.edits[position]
     return review.board.changes(edit)
 
 
-def _words(changes: tuple[Change, ...]) -> str:
+def say_definition(changes: tuple[Change, ...]) -> str:
+    """Name a definition by its changes."""
     return " + ".join(change.proposed or f"(without {change.written})" for change in changes) or "as written"
 
 
@@ -270,130 +311,11 @@ def _record(
                 "criterion": " + ".join(change.address for change in change_set),
                 "kind": " + ".join(change.kind for change in change_set),
                 "written": " + ".join(change.written for change in change_set),
-                "proposed": _words(change_set),
+                "proposed": say_definition(change_set),
             }
             for change_set in changes
         ],
         max_changes=max_changes,
         max_candidates=len(changes),
         n_searched=len(found.edits),
-    )
-
-
-# -- several goals at once ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TradeOff:
-    """What could be had of one thing for how much of another, on the older quarters (best case, unconfirmed).
-
-    Attributes
-    ----------
-    points : DataFrame
-        ``proposed``, ``leads`` (handed over), ``rate``, ``won`` (or accepted), ``value``, ``best_for``.
-    unit : str
-        Of the value.
-    per : {"month", "older quarters"}
-    """
-
-    points: pd.DataFrame
-    unit: str
-    per: str
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the points."""
-        return self.points.copy()
-
-    def __repr__(self) -> str:
-        return f"TradeOff: {len(self.points)} definitions that no other beats in both leads and rate"
-
-    def _repr_html_(self) -> str:
-        note = "On the older quarters: chosen after the fact, so better than what will come."
-        return str(render_card("Trade-off", [render_frame(self.points)], notes=[note]))
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Plot rate against leads handed over."""
-        frame = pd.DataFrame(
-            {
-                "period": [f"{leads:,.0f}" for leads in self.points["leads"]],
-                "group": "rate",
-                "value": self.points["rate"],
-            }
-        )
-        return plot_series(frame, ax, ylabel="rate of what is handed over")
-
-
-def compute_trade_off(
-    definition: Definition,
-    table: LeadTable,
-    targets: pd.DataFrame,
-    *,
-    goal: Goal,
-    split: TimeSplit,
-    max_changes: int = 2,
-) -> TradeOff:
-    """Show what each goal would choose: fewer and better, or more leads.
-
-    Only the older quarters are read, and only changes whose leads have labels. It is a picture for the
-    talk about goals, not evidence for a change.
-
-    Parameters
-    ----------
-    definition, table, targets, goal, split, max_changes
-        As in `propose_changes`.
-
-    Returns
-    -------
-    TradeOff
-    """
-    review = open_review(
-        definition,
-        table,
-        targets,
-        goal=goal,
-        split=split,
-        min_change=1,
-        error_rate=0.05,
-        explored=None,
-        confirm_with="matured",
-    )
-    found = _search(review, max_changes)
-    volume, n, k = _totals(review, found)
-    usable = _known(found) & (n >= 20)
-    months = review.windows.discover_months or 1.0
-    rate = np.where(n > 0, k / np.maximum(n, 1), 0.0)
-    value = np.zeros(len(volume))
-    if review.stakes is not None:
-        cells, stakes = found.cells, review.stakes
-        value[:-1] = (
-            (cells.yes(found.gained) - cells.yes(found.lost)) * stakes.value
-            - cells.labelled(found.gained) * stakes.cost_gained
-            + cells.labelled(found.lost) * stakes.cost_lost
-        ).sum(-1)
-    front, most = [], 0.0
-    for place in sorted(np.flatnonzero(usable), key=lambda spot: (-rate[spot], -volume[spot], spot)):
-        if volume[place] > most:
-            front.append(int(place))
-            most = float(volume[place])
-    front = sorted(
-        {*front[:: max(1, len(front) // _MAX_STEPS)], len(volume) - 1}, key=lambda spot: volume[spot]
-    )
-    goals = {"value": value, "rate": np.where(n >= 20, rate, 0), "won": k}
-    best = {name: front[int(np.argmax(scores[front]))] for name, scores in goals.items()}
-    points = pd.DataFrame(
-        {
-            "proposed": [
-                _words(_changes(review, found, place if place < len(found.edits) else -1)) for place in front
-            ],
-            "leads": [float(volume[place]) / months for place in front],
-            "rate": [float(rate[place]) for place in front],
-            "won": [float(k[place]) / months for place in front],
-            "value": [float(value[place]) / months for place in front],
-            "best_for": [", ".join(name for name, spot in best.items() if spot == place) for place in front],
-        }
-    )
-    return TradeOff(
-        points=points,
-        unit="" if review.stakes is None else review.stakes.unit,
-        per="month" if review.windows.discover_months else "older quarters",
     )

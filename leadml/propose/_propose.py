@@ -28,6 +28,7 @@ from leadml.propose._review import (
     open_review,
     read_confirmation,
 )
+from leadml.propose._trade import make_trade_off
 from leadml.propose._words import say_leads
 
 if TYPE_CHECKING:
@@ -278,6 +279,7 @@ def _find_and_confirm(
         n_searched=len(found.edits),
         registration=registration,
         shadow_price=price_capacity(review, found, ranking),
+        trade_off=make_trade_off(review, found) if review.n_handed else None,
         notices=(*review.notices, *_closing_notices(review, confirmed, proposals, unplanned)),
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from leadml.propose._guard import Guardrail
     from leadml.propose._judge import Range
     from leadml.propose._registration import Registration
+    from leadml.propose._trade import TradeOff
 
 __all__ = ["Exploration", "JudgedChange", "KeptCriterion", "ProposalSet"]
 
@@ -313,6 +314,8 @@ class ProposalSet:
     registration : Registration
     shadow_price : ShadowPrice or None
         What one more lead a month would bring, where a number of leads is to be kept to.
+    trade_off : TradeOff or None
+        What other goals would choose, on the older quarters.
     notices : tuple of str
     """
 
@@ -328,6 +331,7 @@ class ProposalSet:
     n_searched: int
     registration: Registration = field(repr=False)
     shadow_price: ShadowPrice | None = None
+    trade_off: TradeOff | None = field(default=None, repr=False)
     notices: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -347,6 +351,7 @@ class ProposalSet:
                 "confirm": list(self.registration.confirm_periods),
             },
             "shadow_price": None if self.shadow_price is None else self.shadow_price.to_dict(),
+            "trade_off": None if self.trade_off is None else self.trade_off.to_dict(),
             "notices": list(self.notices),
         }
 

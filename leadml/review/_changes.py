@@ -23,6 +23,7 @@ __all__ = [
     "describe_cautions",
     "describe_change",
     "describe_explore",
+    "describe_goals",
     "describe_kept",
     "describe_verdict",
     "put_in_words",
@@ -118,7 +119,11 @@ def put_in_words(entry: Mapping[str, Any], units: Units) -> Change:
 
 def _explain(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Say of a hundred leads what became of them, which leads move, and what could make it wrong."""
-    for name, key in (("Of the leads", "frequencies"), ("Who moves", "segments"), ("Wrong if", "caveats")):
+    for name, key in (
+        ("What became of them", "frequencies"),
+        ("Who moves", "segments"),
+        ("Wrong if", "caveats"),
+    ):
         yield name, "; ".join(say_rules_in(line) for line in told.get(key) or ())
     yield "Typical leads", "; ".join(told.get("profiles") or ())
 
@@ -194,6 +199,38 @@ def describe_kept(
         if written not in rules:
             rules.append(written)
     return tuple((" · ".join(rules), reason, detail) for (reason, detail), rules in shared.items())
+
+
+def describe_goals(found: Mapping[str, Any], units: Units) -> tuple[str, ...]:
+    """Say what each goal would choose on the older leads, beside the definition as it is."""
+    trade = found.get("trade_off")
+    if trade is None or trade["per"] != "month":
+        return ()
+    points, goal = trade["points"], found.get("goal") or {}
+    now = next(point for point in points if point["proposed"] == "as written")
+    places = "Sales can work" if goal.get("capacity") else "today"
+    agreed = goal.get("minimum_acceptance") if trade["target"] == "accepted" else None
+    share = "no smaller a share" if agreed is None else f"at least {format_rate(agreed)}"
+    words = {
+        "value": "Most value",
+        "won": f"Most {trade['target']} at no more leads than {places}",
+        "leads": f"Most leads with {share} {trade['target']}",
+    }
+    lines = [f"As it is: {_say_point(now, trade['target'])}"]
+    for key, name in words.items():
+        for point in points:
+            if key in point["best_for"].split(", "):
+                rule = "as it is"
+                if point is not now:
+                    value = f", {units.value(point['value'])} more a month" if key == "value" else ""
+                    rule = f"“{say_rule(point['proposed'])}”: {_say_point(point, trade['target'])}{value}"
+                lines.append(f"{name}: {rule}")
+    return tuple(lines) if any(not line.endswith("as it is") for line in lines[1:]) else ()
+
+
+def _say_point(point: Mapping[str, Any], target: str) -> str:
+    share = f"{format_rate(point['rate'])} {target}"
+    return f"{format_count(point['leads'])} leads a month, {share} ({_number(point['won'])} a month)"
 
 
 def describe_explore(found: Mapping[str, Any], units: Units) -> tuple[tuple[str, str, str, str], ...]:

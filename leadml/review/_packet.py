@@ -6,12 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from leadml._files import write_text
 from leadml._plotting import draw_svg, plot_bars, plot_quadrant, plot_series
-from leadml._render import render_template
+from leadml._render import format_count, render_template
 from leadml.definitions import parse_criterion
 from leadml.errors import DefinitionError
 from leadml.explain import NOT_A_CAUSE
@@ -35,6 +36,7 @@ __all__ = ["build_packet", "write_packet"]
 
 _MAX_PERIODS = 8
 _MAX_ATTRIBUTES = 10
+_FEWEST_POINTS, _MOST_POINTS = 3, 8  # of a curve
 
 
 def build_packet(run: Run, *, history: History | None = None) -> str:
@@ -72,6 +74,7 @@ def build_packet(run: Run, *, history: History | None = None) -> str:
         attributions=_draw_attributions(run),
         dependences=_draw_dependences(run),
         pictures=_draw_proposals(run),
+        trade_off=_draw_trade_off(run),
         profiles=_draw_profiles(run),
     )
 
@@ -126,6 +129,30 @@ def _draw_points(points: pd.DataFrame, ax: Axes) -> None:
     plot_quadrant(
         points, ax, xlabel="accepted: meets it minus does not", ylabel="won: meets it minus does not"
     )
+
+
+def _draw_trade_off(run: Run) -> Markup | None:
+    """Draw the share that is won (accepted) against the leads that are handed over."""
+    found = run.proposals.to_dict().get("trade_off") if run.proposals is not None else None
+    if found is None or len(found["points"]) < _FEWEST_POINTS:
+        return None
+    points = pd.DataFrame(found["points"])
+    points = points.iloc[np.unique(np.linspace(0, len(points) - 1, _MOST_POINTS).round().astype(int))]
+    frame = pd.DataFrame(
+        {
+            "period": [format_count(leads) for leads in points["leads"]],
+            "group": found["target"],
+            "value": points["rate"].to_numpy(),
+        }
+    )
+    label = f"Share {found['target']} against the leads handed over a month, best case on the older leads."
+    svg = draw_svg(
+        lambda ax: plot_series(frame, ax, ylabel=f"{found['target']}, by leads a month"),
+        name="trade-off",
+        label=label,
+        size=(5.6, 2.6),
+    )
+    return Markup(svg)  # noqa: S704 - made and escaped by draw_svg
 
 
 def _draw_attributions(run: Run) -> tuple[Markup, ...]:

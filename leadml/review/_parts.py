@@ -237,6 +237,7 @@ class Parts:
     promising: tuple[Change, ...]
     kept: tuple[tuple[str, str, str], ...]
     explore: tuple[tuple[str, str, str, str], ...]
+    goals: tuple[str, ...]
     criteria: tuple[CriterionLine, ...]
     predicted: tuple[str, ...]
     uses: tuple[tuple[str, str], ...]

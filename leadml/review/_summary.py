@@ -17,6 +17,7 @@ __all__ = ["summarise_run"]
 
 WIDTH = 100
 _MAX_LEVELS = 5
+_LEFT_TO_THE_PACKET = frozenset({"Wrong if", "Typical leads"})
 
 
 def summarise_run(run: Run) -> str:
@@ -110,13 +111,20 @@ def _decisions(parts: Parts) -> Iterable[str]:
             for what, n, weeks, cost in parts.explore
         ]
         yield _section("NOBODY CAN KNOW YET: TRY IT ON A FEW LEADS", lines)
+    if parts.goals:
+        lines = [text_block(f"- {line}", indent="  ", width=WIDTH) for line in parts.goals]
+        yield _section("WHAT OTHER GOALS WOULD CHOOSE (older leads, best case, not confirmed)", lines)
 
 
 def _change(change: Change) -> list[str]:
     lines = [text_block(f"- {change.sentence}", indent="  ", width=WIDTH)]
     if change.headline:
         lines.append(text_block(change.headline, indent="    ", width=WIDTH))
-    lines += [text_block(f"{name}: {text}", indent="    ", width=WIDTH) for name, text in change.details]
+    lines += [
+        text_block(f"{name}: {text}", indent="    ", width=WIDTH)
+        for name, text in change.details
+        if name not in _LEFT_TO_THE_PACKET
+    ]
     return lines
 
 

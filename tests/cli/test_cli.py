@@ -508,6 +508,24 @@ def test_a_change_brought_to_the_table_is_judged(run, folder):
     assert "hot.employes" in err
 
 
+def test_as_many_leads_as_an_agreed_acceptance_allows(run, folder, tmp_path):
+    words = ("propose", folder / "definition.yaml", "--contract", folder / "contract.yaml")
+    words = (*words, "--maximise", "leads", "--output", tmp_path)
+    code, out, _ = run(*words, "--minimum-acceptance", "0.1")
+    assert code == 0
+    assert out.startswith("Most leads with 10\u00a0% accepted, proven on the newest leads: ")
+    found = json.loads((tmp_path / "widest.json").read_text(encoding="utf-8"))
+    assert found["proven"]
+    assert found["ci_low"] > 0.1
+    assert found["steps"][0]["proven"]
+    code, out, _ = run(*words, "--minimum-acceptance", "0.999", "--json")
+    assert code == 0
+    assert not json.loads(out)["proven"]
+    code, _, err = run(*words)
+    assert code == 65
+    assert "minimum_acceptance is missing" in err
+
+
 def test_a_proposal_is_signed_by_both_sides_and_rolled_back(run, tmp_path):
     assert run("demo", "--output", tmp_path, "--n-leads", "6000")[0] == 0
     proposal, definition = tmp_path / "proposal-1.json", tmp_path / "definition.yaml"

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from leadml.review import summarise_run
+from leadml.review._build import build_parts
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,14 @@ def test_lower_bound_is_the_first_figure_of_a_proposal(text):
     assert proposed.index("At least EUR 2,310 more a month") < proposed.index("Leads that change: 212")
 
 
+def point(proposed, *, best_for="", **numbers):
+    return {"proposed": proposed, "best_for": best_for, **numbers}
+
+
 def test_what_limits_a_proposal_and_what_else_was_tested_is_said(run):
     found = run.proposals.to_dict()
     told = {
-        "frequencies": ["of 100 leads added, 14 were won (9 to 20)"],
+        "frequencies": ["of 100 leads added: 14 won (9 to 20)"],
         "segments": ["industry public: 40 % of the leads that move, 20 % of all"],
         "profiles": ["industry public, employees 20 to 50 (31 of 212)"],
         "caveats": ["the next quarter differs"],
@@ -57,19 +62,41 @@ def test_what_limits_a_proposal_and_what_else_was_tested_is_said(run):
         "tested": [found["proposals"][0] | {"status": "proposed"}, refused],
         "notices": ["Only 4 leads are recorded as won."],
         "shadow_price": {"words": "One more lead a month would bring about EUR 340, at best."},
+        "goal": {"capacity": None, "minimum_acceptance": 0.6},
+        "trade_off": {
+            "target": "won",
+            "per": "month",
+            "points": [
+                point("employees >= 200", leads=40.0, rate=0.3, won=12.0, value=-900.0),
+                point("as written", leads=54.0, rate=0.26, won=14.0, value=0.0, best_for="won"),
+                point(
+                    "employees >= 20",
+                    leads=96.0,
+                    rate=0.25,
+                    won=24.0,
+                    value=55_700.0,
+                    best_for="value, leads",
+                ),
+            ],
+        },
     }
     part = SimpleNamespace(**(vars(run) | {"proposals": SimpleNamespace(to_dict=lambda: found)}))
     text = " ".join(summarise_run(part).split())
     for sentence in (
         "One change is proposed: - warm: “employees ≥ 20” instead of “employees ≥ 50”",
-        "Of the leads: of 100 leads added, 14 were won (9 to 20)",
+        "What became of them: of 100 leads added: 14 won (9 to 20)",
         "Who moves: industry public: 40 % of the leads that move, 20 % of all",
-        "Typical leads: industry public, employees 20 to 50 (31 of 212)",
-        "Wrong if: the next quarter differs",
         "One more lead a month would bring about EUR 340, at best. Only 4 leads are recorded as won.",
+        "- As it is: 54 leads a month, 26 % won (14 a month)",
+        "- Most value: “employees ≥ 20”: 96 leads a month, 25 % won (24 a month), EUR 55,700 more a month",
+        "- Most won at no more leads than today: as it is",
+        "- Most leads with no smaller a share won: “employees ≥ 20”: 96 leads a month",
         "- warm: also ask for “asked_for_demo”; warm: ask for at least 2 of 3 criteria instead of all of 3: Not",
     ):
         assert sentence in text, sentence
+    for name, words in (("Typical leads", told["profiles"][0]), ("Wrong if", told["caveats"][0])):
+        assert (name, words) in build_parts(part).proposals[0].details
+        assert words not in text
 
 
 def test_every_criterion_has_its_verdict(run, text):
