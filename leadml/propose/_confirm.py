@@ -340,9 +340,11 @@ def say_refusal(review: Review, confirmed: Confirmation, change: JudgedChange) -
     if any(not condition.kept for condition in apart):
         return f"segments may not differ on this evidence: {apart[0].words}"
     if change.p_adjusted > review.error_rate:
+        if change.value.value is not None and change.value.value <= 0:
+            return "not confirmed: on the newest matured leads it brings nothing"
         return (
             "not confirmed on the newest matured leads: a change that brings nothing would look this good in "
-            f"{format_rate(change.p_adjusted)} of such reviews"
+            f"{format_rate(change.p_adjusted)} of such tests"
         )
     if change.value.low is None or change.value.low <= 0:
         # Holm may pass a later test at a laxer level than its printed bound; the bound is the headline.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from leadml._render import render_card
+from leadml._render import render_card, text_block
 from leadml.definitions import Change, Criterion, Group, apply_changes, format_criterion, parse_criterion
 from leadml.errors import DefinitionError
 from leadml.propose._capacity import fits_capacity
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from leadml.propose._goal import Goal, Stakes
     from leadml.propose._result import JudgedChange
 
+_WIDTH = 100
 Answer = Literal["supported", "not supported", "cannot be said"]
 
 __all__ = ["WhatIf", "judge_what_if", "parse_what_if"]
@@ -75,13 +76,13 @@ class WhatIf:
         return pd.DataFrame([] if self.change is None else [self.change.to_dict()])
 
     def __repr__(self) -> str:
-        lines = [f"{self.answer}: {self.reason}"]
+        lines = [text_block(f"{self.answer}: {self.reason.rstrip('.')}.", width=_WIDTH)]
         if self.change is not None and self.change.value.low is not None and self.stakes is not None:
             value = self.change.value
-            lines.append(
-                f"  {say_changes(self.change.changes)}: at least {say_amount(value.low, self.stakes)} "
-                f"{self.stakes.unit} a {self.per}, best guess {say_amount(value.value, self.stakes)}"
-            )
+            low, best = (say_amount(end, self.stakes) for end in (value.low, value.value))
+            words = f"{say_changes(self.change.changes)}: at least {low} {self.stakes.unit} a {self.per}"
+            lines.append(text_block(f"{words}, best guess {best}", indent="  ", width=_WIDTH))
+        lines += [text_block(notice, width=_WIDTH) for notice in self.notices if notice not in self.reason]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

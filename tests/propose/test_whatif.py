@@ -41,8 +41,22 @@ def test_a_good_change_is_supported_with_the_numbers_of_a_proposal(world):
     assert "supported" in asked._repr_html_()
 
 
-def test_a_worse_change_is_not_supported(world):
-    assert ask(world, "hot.employees=200").answer == "not supported"
+def test_a_worse_change_is_not_supported(worlds):
+    rng = np.random.default_rng(1)
+    frame = worlds.draw_attributes(3000, rng)
+    asked = ask(worlds.make_world(frame, np.full(3000, 0.4), rng), "hot.employees=200")
+    assert asked.answer == "not supported"
+    assert asked.reason == "not confirmed: on the newest matured leads it brings nothing"
+
+
+def test_an_answer_is_read_on_a_terminal(world):
+    lines = repr(ask(world, "hot.months=6", "hot.employees=200")).split("\n")
+    assert max(map(len, lines)) <= 100
+    text = " ".join(" ".join(lines).split())
+    assert (
+        "`months <= 6` instead of `months <= 12` and `employees >= 200` instead of `employees >= 50`" in text
+    )
+    assert text.endswith("One question, one test: asked often enough, chance says yes.")
 
 
 def test_a_looser_change_without_labels_cannot_be_said(world):
@@ -71,6 +85,7 @@ def test_without_labels_nothing_can_be_said(worlds):
     world = worlds.make_world(frame, np.full(300, 0.2), rng, worked=np.zeros(300, bool))
     asked = ask(world, "hot.months=6")
     assert (asked.answer, asked.change) == ("cannot be said", None)
+    assert ".." not in repr(asked)
     assert len(asked.to_frame()) == 0
 
 
