@@ -233,10 +233,16 @@ def search_older(review: Review, max_changes: int) -> SearchResult:
 def count_totals(review: Review, found: SearchResult) -> tuple[Floats, Floats, Floats]:
     """Return leads, labelled and won accounts handed over after each edit; the last entry is as written."""
     cells = found.cells
-    inside = review.board.handed_over & review.windows.discover
-    now = np.bincount(cells.index[inside], minlength=cells.n).astype(np.float64)
+    now = np.sum(review.gather(_count_handed), axis=0).astype(np.float64)
     after = np.vstack([now + found.gained - found.lost, now])
     return cells.leads(after), cells.labelled(after).sum(-1), cells.yes(after).sum(-1)
+
+
+def _count_handed(review: Review) -> NDArray[np.int64]:
+    """Count the leads that are handed over today, by cell."""
+    cells = make_cells(review.labels, review.strata, review.evidence, review.n_strata)
+    inside = review.board.handed_over & review.windows.discover
+    return np.bincount(cells.index[inside], minlength=cells.n)
 
 
 def has_labels(found: SearchResult) -> NDArray[np.bool_]:
