@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from leadml._render import format_count, render_card
+from leadml._render import format_change, format_count, render_card
 from leadml.errors import ExperimentError
 from leadml.propose._judge import Range, count_moved, judge_moved
 from leadml.propose._leads import compare_handoff, read_labels, select_evidence
@@ -195,14 +195,15 @@ def audit_adopted(
     days = (start[fresh].max().normalize() - start[fresh].min().normalize()).days + 1
     realised = judge_moved(moved, review.stakes, error_rate=error_rate).value.scaled(365.25 / 12 / days)
     broken = realised.high is not None and promised.low is not None and realised.high < promised.low
-    words = (
-        f"{realised.low:+,.4g} to {realised.high:+,.4g} {review.stakes.unit} a month on {known:,} fresh leads"
-    )
+    span = f"{format_change(realised.low)} to {format_change(realised.high)}"
+    words = f"{span} {review.stakes.unit} a month on {known:,} fresh leads"
     return AdoptionAudit(
         verdict="promise broken" if broken else "promise kept",
         promised=promised,
         realised=realised,
         n_changed=n_changed,
         n_known=known,
-        reason=f"{words}; at least {promised.low:+,.4g} was promised" if promised.low is not None else words,
+        reason=f"{words}; at least {format_change(promised.low)} was promised"
+        if promised.low is not None
+        else words,
     )

@@ -274,7 +274,10 @@ def test_promise_is_held_against_fresh_leads(worlds):
     kept = audit(world, "hot.employees=20", since, modest)
     assert kept.verdict == "promise kept"
     assert kept.realised.low < kept.realised.value < kept.realised.high
-    assert audit(world, "hot.employees=20", since, bold).verdict == "promise broken"
+    broken = audit(world, "hot.employees=20", since, bold)
+    assert broken.verdict == "promise broken"
+    assert broken.reason.endswith("at least +9,000,000,000 was promised")
+    assert "e+" not in kept.reason + broken.reason
     assert audit(world, "hot.employees=20", dt.date(2025, 6, 28), modest).verdict == "too early"
     assert len(kept.to_frame()) == 1
     assert "kept" in repr(kept)
