@@ -233,7 +233,7 @@ def score_with_onnx(folder: Path, leads: Path, output: Path) -> int:
     session = onnxruntime.InferenceSession(graph, options)
     name, n = session.get_inputs()[0].name, 0
     with pq.ParquetWriter(output, pa.schema([("lead_id", pa.string()), ("probability", pa.float32())])) as to:
-        for batch in pq.ParquetFile(leads).iter_batches(BATCH):
+        for batch in pq.ParquetFile(leads, pre_buffer=False).iter_batches(BATCH):
             frame = batch.to_pandas()
             p = session.run(None, {name: encoder.transform(frame[[f.name for f in model.features]])})[1]
             to.write_table(pa.table([batch["lead_id"], p[:, 1]], schema=to.schema))
@@ -262,7 +262,7 @@ def read_and_bare(folder: Path, leads: Path, _output: Path, name: str) -> int:
     model = load_bundle(folder / f"{name}.leadml-bundle").models["won"]
     encoder, classifier = model.pipeline["encode"], model.pipeline["model"]
     n = 0
-    for batch in pq.ParquetFile(leads).iter_batches(BATCH):
+    for batch in pq.ParquetFile(leads, pre_buffer=False).iter_batches(BATCH):
         frame = batch.to_pandas()
         spared = time.process_time(), time.perf_counter()
         X = encoder.transform(frame[[feature.name for feature in model.features]])

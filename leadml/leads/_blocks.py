@@ -219,7 +219,8 @@ class FileSource:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self.path, read_dictionary=_short_lists(self.path)) as file:
+            # pre_buffer would hold every row group that was read until the last one.
+            with pq.ParquetFile(self.path, read_dictionary=_short_lists(self.path), pre_buffer=False) as file:
                 positions, absent = self._positions(file.schema_arrow.names, wanted, optional)
                 yield first_block(positions, absent)
                 start, stop = (0, -1) if self.chunk is None else (self.chunk.start, self.chunk.stop)

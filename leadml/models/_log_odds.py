@@ -47,11 +47,11 @@ class LogOddsClassifier(ClassifierMixin, BaseEstimator):
         labels = np.asarray(y)
         return X, labels, np.asarray(labels == self.classes_[1], dtype=np.float64)
 
-    def _check_leads(self, X: Any) -> NDArray[np.float64]:
+    def _check_leads(self, X: Any) -> NDArray[np.floating]:
         """Check leads that are to be scored."""
         check_is_fitted(self)
-        checked = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        return np.asarray(checked, dtype=np.float64)
+        kinds = [np.float64, np.float32]
+        return np.asarray(validate_data(self, X, dtype=kinds, ensure_all_finite="allow-nan", reset=False))
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Compute the log-odds of the second class."""

@@ -13,11 +13,10 @@ from leadml.models._log_odds import LogOddsClassifier
 from leadml.models._lookup import find_steps, iterate_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from leadml.models._lookup import Columns
 
 __all__ = ["SplineLogisticClassifier"]
 
@@ -167,26 +166,35 @@ class SplineLogisticClassifier(LogOddsClassifier):
         """
         X = self._check_leads(X)
         out = np.empty(X.shape)
-        for rows, columns in iterate_blocks(X):
-            for j in range(X.shape[1]):
-                out[rows, j] = self._contribution(columns, j)
+        for rows, j, part in self._parts(X):
+            out[rows, j] = part
         return out
 
-    def _contribution(self, columns: Columns, j: int) -> NDArray[np.float64]:
-        x, grid, values = columns[0][j], self.grids_[j], self.values_[j]
-        step = find_steps(columns, j, grid)
-        # Per step: missing, flat below, one line between each two points, flat above.
-        ends = values[[0, -1]] if values.size else np.zeros(2)
-        level = np.concatenate([[self.missing_[j]], ends[:1], values[:-1], ends[1:]])
-        if grid.size > 1:
-            start = np.concatenate([[0.0, 0.0], grid[:-1], [0.0]])
-            slope = np.concatenate([[0.0, 0.0], np.diff(values) / np.diff(grid), [0.0]])
-            out = (np.where(step == 0, 0.0, x) - start.take(step)) * slope.take(step) + level.take(step)
-        else:
-            out = level.take(step)
-        if not np.isnan(self.spikes_[j]):
-            out += self.spike_values_[j] * (x == self.spikes_[j])
-        return np.asarray(out)
+    def _parts(self, X: NDArray[np.floating]) -> Iterator[tuple[slice, int, NDArray[np.float64]]]:
+        """Yield each column's part of the log-odds, block by block."""
+        curves = self._curves()
+        for rows, columns in iterate_blocks(X):
+            filled = np.nan_to_num(columns[0], posinf=np.inf, neginf=-np.inf)
+            for j, (start, slope, level) in enumerate(curves):
+                step = find_steps(columns, j, self.grids_[j])
+                part = level.take(step)
+                if self.grids_[j].size > 1:
+                    part += (filled[j] - start.take(step)) * slope.take(step)
+                if not np.isnan(self.spikes_[j]):
+                    part += self.spike_values_[j] * (columns[0][j] == self.spikes_[j])
+                yield rows, j, part
+
+    def _curves(self) -> list[tuple[NDArray[np.float64], ...]]:
+        """Give each column's line per step: missing, flat below, between each two points, flat above."""
+        curves: list[tuple[NDArray[np.float64], ...]] = []
+        for grid, values, missing in zip(self.grids_, self.values_, self.missing_, strict=True):
+            ends = values[[0, -1]] if values.size else np.zeros(2)
+            level = np.concatenate([[missing], ends[:1], values[:-1], ends[1:]])
+            start, slope = np.zeros(level.size), np.zeros(level.size)
+            if grid.size > 1:
+                start[2:-1], slope[2:-1] = grid[:-1], np.diff(values) / np.diff(grid)
+            curves.append((start, slope, level))
+        return curves
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Compute the log-odds of the second class.
@@ -202,9 +210,8 @@ class SplineLogisticClassifier(LogOddsClassifier):
         """
         X = self._check_leads(X)
         total = np.full(X.shape[0], self.intercept_)
-        for rows, columns in iterate_blocks(X):
-            for j in range(X.shape[1]):
-                total[rows] += self._contribution(columns, j)
+        for rows, _, part in self._parts(X):
+            total[rows] += part
         return total
 
 

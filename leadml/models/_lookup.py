@@ -64,15 +64,12 @@ def find_steps(columns: Columns, j: int, cuts: NDArray[np.float64]) -> NDArray[n
     """
     x = columns[0][j]
     first, following, n_rounds = _table(np.asarray(cuts, dtype=np.float64).tobytes())
-    steps: NDArray[np.int64]
     if n_rounds > _MAX_ROUNDS:
-        steps = np.searchsorted(cuts, x, side="right") + 1
-    else:
-        steps = first.take(columns[1][j]).astype(np.int64)
-        for _ in range(n_rounds):
-            steps += x >= following.take(steps)
-    steps[np.isnan(x)] = 0
-    return np.asarray(steps)
+        return np.where(np.isnan(x), 0, np.searchsorted(cuts, x, side="right") + 1)
+    steps: NDArray[np.int64] = first.take(columns[1][j]).astype(np.int64)
+    for _ in range(n_rounds):
+        steps += x >= following.take(steps)
+    return steps
 
 
 @lru_cache(maxsize=256)
@@ -87,4 +84,5 @@ def _table(cuts: bytes) -> tuple[NDArray[np.uint16], NDArray[np.float64], int]:
         high = np.nextafter(np.fmax(*ends), np.float32(np.inf)).astype(np.float64)
     first = np.searchsorted(points, low, side="right") + 1
     last = np.searchsorted(points, high, side="right") + 1
+    first[np.isnan(low)] = last[np.isnan(low)] = 0  # keys of nothing but missing numbers
     return first.astype(np.uint16), np.concatenate([[np.nan], points, [np.inf]]), int((last - first).max())

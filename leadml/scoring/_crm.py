@@ -118,7 +118,8 @@ def write_crm_file(
         if strange:
             raise LeadsError(
                 f"{scores}: {strange:,} of {n_rows:,} lead ids are no record ids of {crm} "
-                f"(expected {_IDS[crm][1]}); nothing was written. Let the contract's id be the CRM's own."
+                f"(expected {_IDS[crm][1]}); the file for {crm} was not written. Let the contract's id be "
+                "the CRM's own."
             )
     return n_rows
 
@@ -130,7 +131,7 @@ def _read_scores(path: Path) -> Iterator[pd.DataFrame]:
 
     try:
         if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS):
                     yield batch.to_pandas()
             return
