@@ -162,7 +162,10 @@ class LeadStream:
         for raw in read_blocks(self._source, wanted, optional):
             self._notices += raw.notices
             if raw.n_read:
-                yield self._batch(raw)
+                batch = self._batch(raw)
+                del raw  # what is not needed any more is let go before the next rows are read
+                yield batch
+                del batch
 
     def _batch(self, raw: RawTable) -> LeadBatch:
         read = typed_rows(self.contract, self.table, raw)

@@ -232,16 +232,12 @@ class FileSource:
                     low, high = max(start - first, 0), batch.num_rows
                     if stop >= 0:
                         high = min(stop - first, high)
-                    if low < high:
-                        part = batch.slice(low, high - low)
-                        yield typed_table(
-                            part,
-                            list(positions),
-                            first=first + low + 1,
-                            where=where,
-                            absent=absent,
-                        )
-                    first += batch.num_rows
+                    row, first = first + low + 1, first + batch.num_rows
+                    batch = batch.slice(low, max(high - low, 0))  # noqa: PLW2901 - one batch in memory
+                    if batch.num_rows:
+                        yield typed_table(batch, list(positions), first=row, where=where, absent=absent)
+                    del batch  # before the next one is read
+                    pa.default_memory_pool().release_unused()
         except pa.ArrowException as error:
             raise LeadsError(f"{self._where}: not a readable Parquet file.") from error
 

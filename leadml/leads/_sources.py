@@ -121,6 +121,7 @@ def read_blocks(source: Source, wanted: Sequence[str], optional: Sequence[str] =
         if LINE in wanted:
             raw.columns[LINE] = np.array([str(line) for line in raw.lines.tolist()], dtype=object)
         yield raw
+        del raw  # before the next rows are read
 
 
 def read_header(table: Table, place: Path | str) -> list[str]:

@@ -140,3 +140,4 @@ def score_stream(
             rejects=batch.rejects,
             drift=drift,
         )
+        del batch, scores, flags  # before the next leads are read

@@ -244,6 +244,7 @@ def _write(job: _Job, parts: Iterator[ScoredPart], writer: ScoreWriter, rejected
         writer.write(part.scores)
         rejected.write(table, part.rejects)
         job.count(part)
+        del part  # before the next one is made
 
 
 def _score_here(
