@@ -23,6 +23,7 @@ from leadml.propose._guard import (
     check_segments,
 )
 from leadml.propose._judge import NOTHING_KNOWN, Moved, Range, judge_moved, range_of_labels
+from leadml.propose._late import check_late_wins
 from leadml.propose._moment import check_moment
 from leadml.propose._pick import KNOWN_SHARE, KNOWN_SHARE_LOST, Ranking
 from leadml.propose._result import JudgedChange
@@ -149,13 +150,19 @@ def _asked(change: JudgedChange) -> set[str]:
 def add_late_checks(review: Review, confirmed: Confirmation, change: JudgedChange) -> JudgedChange:
     """Add the guardrails that look at the whole file, where there is a doubt.
 
-    That a change rests on what is known at the handoff, and on won deals that are booked. They read much, so
-    they are asked last: only of a change that would be proposed.
+    That a change rests on what is known at the handoff, that won deals are booked, and that it gains with
+    deals won after the window. They read much, so they are asked last: only of a change that would be
+    proposed.
     """
     revised = revise(review.definition, change.changes)
     if revised is None:
         return change
-    late = (check_moment(review, revised), check_booked(review, confirmed, revised))
+    error_rate = (1 - change.confidence_level) / 2
+    late = (
+        check_moment(review, revised),
+        check_booked(review, confirmed, revised),
+        check_late_wins(review, confirmed, revised, error_rate=error_rate),
+    )
     found = tuple(guardrail for guardrail in late if guardrail is not None)
     return replace(change, guardrails=(*change.guardrails, *found))
 
