@@ -76,7 +76,7 @@ def audit_leaks(
                     found.setdefault(finding.code, finding)
         yield from found.values()
         yield from _event_state(column, values)
-        if not found:
+        if not found and "worked" in targets.columns:
             yield from _filled_by_sales(column, values, targets["worked"].to_numpy(dtype=bool))
     yield from find_outcome_durations(table, attributes)
     tracked = any(each.history is not None for each in table.contract.tables)
