@@ -48,7 +48,7 @@ def folder(tmp_path):
     (tmp_path / "contract.yaml").write_text(CONTRACT)
     rows = ["Id,Created,Employees,Email,Verdict"]
     rows += [
-        f"{i},2025-{1 + i // 28:02d}-{1 + i % 28:02d},{10 * (1 + i % 12)},p{i}@example.org,{('yes', 'no', '')[i % 3]}"
+        f"{i},2025-{1 + i // 28:02d}-{1 + i % 28:02d},{10 * (1 + i % 12)},p{i}@example.org,{('yes', 'no', '')[i // 12 % 3]}"
         for i in range(300)
     ]
     (tmp_path / "leads.csv").write_text("\n".join(rows) + "\n")
