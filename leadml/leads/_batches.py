@@ -8,6 +8,7 @@ those few exactly as `read_leads` does.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tempfile
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -262,7 +263,8 @@ def open_leads(
         others, changes = read_others(used, store=store, changes="all" if columns == "all" else "present")
         wanted, absent = _wanted(used, table, optional)
         with closing(source.blocks([name for name in wanted if name != LINE], absent)) as blocks:
-            next(blocks, None)  # a header that does not fit is refused at once
+            for _ in itertools.islice(blocks, 2):  # the header, then the first rows: refused at once if wrong
+                pass
         id_source = _id_column(used).source
         nothing = np.empty(0, dtype=np.uint64)
         repeated, n_rows = _repeated_ids(source, id_source) if id_source != LINE else (nothing, 0)

@@ -270,3 +270,14 @@ def test_texts_that_parquet_holds_in_a_list_are_read_as_any_others(small, tmp_pa
             found.append(pd.concat([batch.frame.astype(object) for batch in stream], ignore_index=True))
     pd.testing.assert_frame_equal(found[0], found[1])
     assert found[0]["source"].notna().sum() == 2_000
+
+
+def test_first_rows_that_cannot_be_read_are_refused_when_the_leads_are_opened(small, tmp_path):
+    rows = pa.table({"id": ["1"], "created": ["2021-01-05"], "employees": [[1]], "account": ["a1"]})
+    pq.write_table(rows, tmp_path / "nested.parquet")
+    (tmp_path / "accounts.csv").write_text("id,industry\na1,software\n")
+    with (
+        pytest.raises(LeadsError, match="not one value per lead"),
+        open_leads(small, leads=tmp_path / "nested.parquet"),
+    ):
+        pytest.fail("opened")
