@@ -10,18 +10,19 @@ import numpy as np
 from scipy.stats import fisher_exact
 
 from leadml._render import format_count
+from leadml.propose._confirmation import count_confirmed
 from leadml.propose._counted import add_moved
 from leadml.propose._explain import Bands, find_bands
 from leadml.propose._guard import Guardrail
 from leadml.propose._judge import NO, YES, Moved, judge_moved
 from leadml.propose._leads import compare_handoff
-from leadml.propose._review import count_confirmed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.definitions import Definition
-    from leadml.propose._review import Confirmation, Review
+    from leadml.propose._confirmation import Confirmation
+    from leadml.propose._review import Review
 
     Bits = NDArray[np.bool_]
     Counts = NDArray[np.int64]

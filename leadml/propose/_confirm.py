@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from leadml.definitions import Change, Definition
     from leadml.propose._board import Edit
+    from leadml.propose._confirmation import Confirmation
     from leadml.propose._evidence import SearchResult
     from leadml.propose._goal import Stakes
-    from leadml.propose._review import Confirmation, Review
+    from leadml.propose._review import Review
 
 __all__ = [
     "add_late_checks",

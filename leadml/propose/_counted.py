@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadml.propose._confirmation import count_confirmed, count_recent
 from leadml.propose._judge import YES, Moved, Tally
-from leadml.propose._review import count_confirmed, count_recent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from leadml.propose._review import Confirmation, Review
+    from leadml.propose._confirmation import Confirmation
+    from leadml.propose._review import Review
 
     Bits = NDArray[np.bool_]
     Places = NDArray[np.intp]

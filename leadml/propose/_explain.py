@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.definitions import Attribute, Change, Definition
-    from leadml.propose._review import Confirmation, Review
+    from leadml.propose._confirmation import Confirmation
+    from leadml.propose._review import Review
 
     Places = NDArray[np.intp]
 

@@ -12,10 +12,11 @@ from leadml._render import format_rate, render_card, render_frame, text_table
 from leadml.errors import ExperimentError
 from leadml.metrics import clopper_pearson, learn_then_test
 from leadml.propose._confirm import revise
+from leadml.propose._confirmation import read_confirmation
 from leadml.propose._evidence import SearchResult, make_cells, search_edits
 from leadml.propose._goal import Goal
 from leadml.propose._pick import KNOWN_SHARE
-from leadml.propose._review import Review, make_registration, open_review, read_confirmation
+from leadml.propose._review import Review, make_registration, open_review
 from leadml.propose._words import say_changes, say_leads
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ __all__ = [
     "find_windows",
     "join_spans",
     "match_explored",
+    "matured_since",
     "read_early_wins",
     "read_labels",
     "repeated_accounts",
@@ -188,6 +189,15 @@ def _months(span: tuple[Any, Any, int]) -> float | None:
         return None
     days = (last.normalize() - first.normalize()).days + 1
     return float(days) / _DAYS_A_MONTH
+
+
+def matured_since(targets: pd.DataFrame, times: Times, target: Literal["accepted", "won"]) -> Bits:
+    """Return the matured leads from the start of the confirmation window on."""
+    start = targets["t0"]
+    if not times.n_confirm:
+        return np.zeros(len(start), bool)
+    since = (start >= times.confirm[0]).to_numpy()
+    return np.asarray(since & targets[f"{target}_mature"].to_numpy(bool))
 
 
 def select_evidence(table: LeadTable, targets: pd.DataFrame, windows: Windows, handed_over: Bits) -> Bits:

@@ -38,6 +38,7 @@ from leadml.propose._leads import (
     account_keys,
     find_bounds,
     find_times,
+    matured_since,
     read_labels,
     repeated_accounts,
     windows_within,
@@ -48,7 +49,6 @@ from leadml.propose._review import (
     find_stakes,
     find_strata,
     is_gained_trusted,
-    matured_since,
     usable_goal,
     with_stakes,
 )

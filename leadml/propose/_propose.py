@@ -12,6 +12,7 @@ from leadml._render import format_count
 from leadml.errors import ExperimentError
 from leadml.propose._capacity import fits_capacity, price_capacity
 from leadml.propose._confirm import confirm_candidates, count_edits, find_promising
+from leadml.propose._confirmation import Confirmation, read_confirmation
 from leadml.propose._count import CountRequest, count_locally
 from leadml.propose._evidence import SearchResult, extend_edits, make_cells, search_edits
 from leadml.propose._explore import plan_explorations
@@ -21,12 +22,10 @@ from leadml.propose._parts import open_parts
 from leadml.propose._pick import Ranking, pick_candidates, rank_edits
 from leadml.propose._result import Exploration, JudgedChange, ProposalSet, name_change
 from leadml.propose._review import (
-    Confirmation,
     ConfirmWith,
     Review,
     make_registration,
     open_review,
-    read_confirmation,
 )
 from leadml.propose._trade import make_trade_off
 from leadml.propose._words import say_leads

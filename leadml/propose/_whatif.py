@@ -12,10 +12,11 @@ from leadml.definitions import Change, Criterion, Group, apply_changes, format_c
 from leadml.errors import DefinitionError
 from leadml.propose._capacity import fits_capacity
 from leadml.propose._confirm import add_late_checks, complete_change, judge_change, say_refusal
+from leadml.propose._confirmation import read_confirmation
 from leadml.propose._counted import count_change
 from leadml.propose._leads import compare_handoff
 from leadml.propose._points import say_points
-from leadml.propose._review import open_review, read_confirmation
+from leadml.propose._review import open_review
 from leadml.propose._rules import say_group
 from leadml.propose._words import say_amount, say_changes, say_leads
 
