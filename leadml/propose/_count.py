@@ -67,8 +67,7 @@ class CountRequest:
         Returns
         -------
         str
-            DuckDB and most others: one ``GROUPING SETS`` over one key per table of counts. Spark, which
-            takes at most 64 columns there: the keys of a lead one below the other, grouped once.
+            One ``GROUPING SETS`` over one key per table of counts.
         """
         names = [f"k{number}" for number in range(len(self.jobs))]
         keys = write_keys(
@@ -80,15 +79,9 @@ class CountRequest:
             table=table,
             as_of=self.as_of,
         )
-        if dialect != "spark":
-            sets = ", ".join(f"({name})" for name in names)
-            chosen = ", ".join([*names, "COUNT(*) AS n"])
-            return f"SELECT {chosen}\nFROM ({keys}) AS keyed\nGROUP BY GROUPING SETS ({sets})"
-        listed = f"SELECT POSEXPLODE(ARRAY({', '.join(names)})) AS (job, key) FROM ({keys}) AS keyed"
-        return (
-            f"SELECT job, key, COUNT(*) AS n\nFROM ({listed}) AS listed\n"
-            "WHERE key IS NOT NULL\nGROUP BY job, key"
-        )
+        sets = ", ".join(f"({name})" for name in names)
+        chosen = ", ".join([*names, "COUNT(*) AS n"])
+        return f"SELECT {chosen}\nFROM ({keys}) AS keyed\nGROUP BY GROUPING SETS ({sets})"
 
     def read(
         self, job: NDArray[np.int64], key: NDArray[np.int64], n: NDArray[np.int64]
