@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadml.propose._confirmation import count_confirmed
 from leadml.propose._counted import add_moved
 from leadml.propose._guard import Guardrail
 from leadml.propose._judge import NO, Moved, judge_moved
 from leadml.propose._leads import compare_handoff
-from leadml.propose._review import count_confirmed
 from leadml.propose._words import say_leads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leadml.definitions import Definition
-    from leadml.propose._review import Confirmation, Review
+    from leadml.propose._confirmation import Confirmation
+    from leadml.propose._review import Review
 
     Counts = NDArray[np.int64]
 
