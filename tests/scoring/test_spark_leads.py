@@ -170,7 +170,7 @@ def test_sixteen_times_the_leads_take_this_process_at_most_15_percent_more_memor
         & frame["Handed Over"].str.fullmatch(r"(\d{4}-\d\d-\d\d)?")
     ]
     peaks = []
-    for n in (5_000, 80_000):
+    for n in (10_000, 160_000):
         many = pd.concat([sound] * (n // len(sound) + 1), ignore_index=True)[:n]
         many["Lead Id"] = [f"N{number:08d}" for number in range(n)]
         path = tmp_path / f"leads{n}.csv"
