@@ -1,9 +1,7 @@
-"""Proposals of leads on Spark are those of one machine, damaged and repeated rows included; memory is flat."""
+"""Proposals of leads on Spark are those of one machine, damaged and repeated rows included."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -146,44 +144,3 @@ def test_the_command_gives_the_same_proposals_on_spark(session, world, tmp_path,
     assert main() == said[0][0]
     assert "NOT PROPOSED" in capsys.readouterr().out
     assert json.loads((tmp_path / "found" / "proposals.json").read_text())["kept"] == said[1][1]["kept"]
-
-
-SCRIPT = """
-import re, sys
-from pathlib import Path
-from leadml.experiment import Experiment, propose_on_spark
-experiment = Experiment(question="", definition=Path(sys.argv[1]), contract=Path(sys.argv[2]), leads=Path(sys.argv[3]))
-found = propose_on_spark(experiment, part_bytes=1 << 23)
-status = Path("/proc/self/status").read_text()
-print(found.table.manifest.kept, re.search(r"VmHWM:\\s+(\\d+)", status)[1])
-"""
-
-
-def test_sixteen_times_the_leads_take_this_process_at_most_15_percent_more_memory(world, tmp_path):
-    if not Path("/proc/self/status").exists():
-        pytest.skip("peak memory is read from /proc, which this system does not have")
-    frame = pd.read_csv(world.folder / "leads.csv", dtype=str, keep_default_na=False, on_bad_lines="skip")
-    sound = frame[
-        frame["Lead Id"].str.fullmatch(r"L\d+")
-        & frame["Employees"].str.replace(",", "").str.fullmatch(r"\d+|-|")
-        & frame["Created"].str.fullmatch(r"\d{4}-\d\d-\d\d")
-        & frame["Handed Over"].str.fullmatch(r"(\d{4}-\d\d-\d\d)?")
-    ]
-    peaks = []
-    for n in (10_000, 160_000):
-        many = pd.concat([sound] * (n // len(sound) + 1), ignore_index=True)[:n]
-        many["Lead Id"] = [f"N{number:08d}" for number in range(n)]
-        path = tmp_path / f"leads{n}.csv"
-        many.to_csv(path, index=False)
-        words = [world.definition_path, world.contract_path, path]
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", SCRIPT, *map(str, words)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        kept, kilobytes = map(int, done.stdout.split())
-        assert kept > 0.95 * n
-        peaks.append(kilobytes)
-    assert peaks[1] <= 1.15 * peaks[0], peaks
