@@ -12,16 +12,16 @@ import itertools
 import tempfile
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from leadml.errors import InputMissingError, LeadsError
 from leadml.leads._blocks import BATCH_ROWS
 from leadml.leads._contract import ROLES
 from leadml.leads._history import change_notices, read_changes
 from leadml.leads._joined import JoinedTable, join_stored, read_joined
+from leadml.leads._merged import hash_merged_ids, with_merged_hashes
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._raw import RawTable
 from leadml.leads._read import (
@@ -37,12 +37,13 @@ from leadml.leads._read import (
 from leadml.leads._sources import LINE, open_source, read_blocks, read_header, resolve_place
 from leadml.leads._store import named_if_full, open_store
 from leadml.leads._table import TableCount
-from leadml.leads._texts import Texts
+from leadml.leads._texts import hash_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from leadml.leads._blocks import Source
@@ -202,7 +203,7 @@ class LeadStream:
                 read.break_row(row, column.name, "conflicting_id", texts[row])
         if not len(self._repeated):
             return duplicates
-        for row in np.flatnonzero(np.isin(_hash_texts(texts), self._repeated) & read.keep).tolist():
+        for row in np.flatnonzero(np.isin(hash_texts(texts), self._repeated) & read.keep).tolist():
             record = tuple(values[row] for values in read.raw.columns.values())
             if self._found is not None:
                 self._found.append((int(read.raw.lines[row]), texts[row].strip(), record))
@@ -266,8 +267,11 @@ def open_leads(
             for _ in itertools.islice(blocks, 2):  # the header, then the first rows: refused at once if wrong
                 pass
         id_source = _id_column(used).source
-        nothing = np.empty(0, dtype=np.uint64)
-        repeated, n_rows = _repeated_ids(source, id_source) if id_source != LINE else (nothing, 0)
+        repeated, n_rows = np.empty(0, dtype=np.uint64), 0
+        if id_source != LINE:
+            repeated, n_rows, merged = _repeated_ids(source, id_source, table.merged_ids)
+            table = with_merged_hashes(table, merged)
+            used = dataclasses.replace(used, tables=(table, *used.tables[1:]))
         paths = {
             other.name: used.folder / (other.path or "")
             for other in used.tables[1:]
@@ -377,27 +381,32 @@ def _identity(table: Table, path: Path) -> tuple[int, int, int]:
 # -- ids that occur more than once -------------------------------------------------------------------------
 
 
-def _repeated_ids(source: Source, name: str) -> tuple[NDArray[np.uint64], int]:
-    """Return the hashes of ids that occur more than once, and the number of rows.
+def _repeated_ids(
+    source: Source, name: str, lists: str | None
+) -> tuple[NDArray[np.uint64], int, list[NDArray[np.uint64]]]:
+    """Return the hashes of ids that occur more than once, the number of rows, and the ids in their lists.
 
     The hashes are sorted on disk, one part at a time.
     """
     n_rows = 0
+    merged = []
     with ExitStack() as stack:
         files = [
             stack.enter_context(tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))
             for _ in range(PARTITIONS)
         ]
-        for raw in source.blocks([name], []):
+        for raw in source.blocks(list(dict.fromkeys([name, lists or name])), []):
             n_rows += raw.n_read
+            if lists is not None:
+                merged.append(hash_merged_ids(raw.columns[name], raw.columns[lists]))
             with named_if_full():
-                _spread(_hash_texts(raw.columns[name]), files)
+                _spread(hash_texts(raw.columns[name]), files)
         found = []
         for file in files:
             file.seek(0)
             hashes = np.sort(np.frombuffer(file.read(), dtype=np.uint64))
             found.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
-        return np.concatenate(found), n_rows
+        return np.concatenate(found), n_rows, merged
 
 
 def _spread(hashes: NDArray[np.uint64], files: Sequence[IO[bytes]]) -> None:
@@ -407,8 +416,3 @@ def _spread(hashes: NDArray[np.uint64], files: Sequence[IO[bytes]]) -> None:
     for part, file in enumerate(files):
         if ends[part] < ends[part + 1]:
             file.write(hashes[order[ends[part] : ends[part + 1]]].tobytes())
-
-
-def _hash_texts(texts: Any) -> NDArray[np.uint64]:
-    known = (texts if isinstance(texts, Texts) else Texts(texts)).stripped()
-    return np.asarray(pd.util.hash_array(known, categorize=False), dtype=np.uint64)

@@ -26,6 +26,7 @@ from leadml.leads._contract import ROLES
 from leadml.leads._csv import CsvReader
 from leadml.leads._sources import LINE, resolve_place
 from leadml.leads._store import open_store
+from leadml.leads._texts import hash_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -217,10 +218,7 @@ def hash_lead_ids(contract: Contract, chunk: LeadChunk) -> NDArray[np.uint64]:
     if column.source == LINE:
         return np.empty(0, dtype=np.uint64)
     source = _source(contract.tables[0], chunk, BATCH_ROWS)
-    parts = [
-        _batches._hash_texts(raw.columns[column.source])  # noqa: SLF001
-        for raw in source.blocks([column.source], [])
-    ]
+    parts = [hash_texts(raw.columns[column.source]) for raw in source.blocks([column.source], [])]
     return np.concatenate([np.empty(0, dtype=np.uint64), *parts])
 
 

@@ -104,6 +104,11 @@ class Table:
     marks : tuple of (str, str, tuple of str)
         ``deleted`` or ``merged``, the column that says so, and its words for it. A deleted record is
         quarantined, a merged one counts as a duplicate.
+    merged_ids : str or None
+        The column in which a lead lists the ids that were merged into it, ``id:timestamp;id:timestamp``: a
+        row with one of these ids counts as a duplicate. Only of the first table.
+    merged_hashes : bytes
+        The hashes of all these ids, sorted, once they were read.
     join : tuple of (str, str, str) or None
         ``(left table, left column, column of this table)``.
     history : History or None
@@ -122,6 +127,8 @@ class Table:
     encoding: str = "utf-8"
     sheet: str | None = None
     marks: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    merged_ids: str | None = None
+    merged_hashes: bytes = field(default=b"", repr=False)
     join: tuple[str, str, str] | None = None
     history: History | None = None
     latest: Latest | None = None
@@ -271,4 +278,5 @@ def extra_sources(contract: Contract, table: Table) -> list[str]:
     latest = table.latest
     if latest is not None:
         conditions += [latest.at, latest.of, *(name for _, name, _ in latest.only_if)]
-    return [*(name for _, name, _ in table.marks), *conditions]
+    lists = [] if table.merged_ids is None else [table.merged_ids]
+    return [*(name for _, name, _ in table.marks), *lists, *conditions]

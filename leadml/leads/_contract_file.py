@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leadml._yaml import MappingNode, Node, Problems, ScalarNode, parse_yaml, read_yaml
 from leadml.errors import ContractError
-from leadml.leads._contract import Column, Contract
+from leadml.leads._contract import Column, Contract, Table
 from leadml.leads._contract_columns import read_columns
 from leadml.leads._contract_tables import check_joins, read_tables
 from leadml.leads._presets import merge_preset
@@ -88,6 +88,7 @@ def _read_contract(top: MappingNode, text: str, *, source: str, folder: Path) ->
     columns = read_columns(top.get("columns"), tables, problems)
     check_joins(tables, top.get("tables"), problems)
     _check_roles(columns, top.get("columns"), problems)
+    _check_merged_ids(tables, columns, top.get("tables"), problems)
     verdict, outcome = _windows(top.get("windows"), problems)
     limit = _limit(top.get("quarantine_limit"), problems)
     problems.raise_if_any()
@@ -113,6 +114,15 @@ def _check_roles(columns: tuple[Column, ...], node: Node | None, problems: Probl
     for role, names in by_role.items():
         if role not in _REPEATABLE_ROLES and len(names) > 1:
             problems.add(node, f"columns: {', '.join(names)} all have role {role}; only one may.")
+
+
+def _check_merged_ids(
+    tables: tuple[Table, ...], columns: tuple[Column, ...], node: Node | None, problems: Problems
+) -> None:
+    for table in tables[:1]:
+        own = [column for column in columns if column.role == "id" and column.table == table.name]
+        if table.merged_ids is not None and not any(column.source != "#line" for column in own):
+            problems.add(node, f"tables.{table.name}.merged_ids: the leads have no ids to find in the lists.")
 
 
 def _windows(node: Node | None, problems: Problems) -> tuple[int | None, int | None]:

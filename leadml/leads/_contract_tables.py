@@ -29,6 +29,7 @@ _TABLE_KEYS = (
     "latest",
     "deleted",
     "merged",
+    "merged_ids",
 )
 
 
@@ -80,11 +81,18 @@ def _table(key: ScalarNode, body: MappingNode, problems: Problems, *, first: boo
             *read_conditions("deleted", body.get("deleted"), f"{what}.deleted", problems),
             *read_conditions("merged", body.get("merged"), f"{what}.merged", problems),
         ),
+        merged_ids=_merged_ids(body.get("merged_ids"), f"{what}.merged_ids", problems, first=first),
         join=_join(body.get("join"), key.text, problems, first=first or body.get("history") is not None),
         history=_history(body.get("history"), f"{what}.history", problems),
         latest=_latest(body.get("latest"), f"{what}.latest", problems, joined=body.get("join") is not None),
         line=key.line,
     )
+
+
+def _merged_ids(node: Node | None, what: str, problems: Problems, *, first: bool) -> str | None:
+    if node is not None and not first:
+        problems.add(node, f"{what}: is for the first table, which holds the leads.")
+    return problems.text(node, what)
 
 
 def _history(node: Node | None, what: str, problems: Problems) -> History | None:

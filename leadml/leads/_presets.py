@@ -147,7 +147,7 @@ def needs_header(contract: Contract) -> bool:
     names += [name for table in contract.tables for name in (table.join or ())[1:]]
     names += [name for table in contract.tables if table.history for name in _history_names(table.history)]
     names += [name for table in contract.tables if table.latest for name in _latest_names(table.latest)]
-    marked = any(table.marks for table in contract.tables)
+    marked = any(table.marks or table.merged_ids is not None for table in contract.tables)
     return marked or any("|" in name for name in names) or any(column.optional for column in contract.columns)
 
 
@@ -231,6 +231,7 @@ def _settled_table(table: Table, headers: Mapping[str, Sequence[str]]) -> Table:
         for rule, name, words in table.marks
         if (found := _settled(name, header)) is not None
     )
+    merged_ids = None if table.merged_ids is None else _settled(table.merged_ids, header)
     history = table.history
     if history is not None:
         lead, field, value, at = (
@@ -238,7 +239,9 @@ def _settled_table(table: Table, headers: Mapping[str, Sequence[str]]) -> Table:
         )
         history = dataclasses.replace(history, lead=lead, field=field, value=value, at=at)
     latest = _settled_latest(table.latest, header)
-    return dataclasses.replace(table, join=join, marks=marks, history=history, latest=latest)
+    return dataclasses.replace(
+        table, join=join, marks=marks, merged_ids=merged_ids, history=history, latest=latest
+    )
 
 
 def _settled(source: str, header: Sequence[str]) -> str | None:

@@ -22,6 +22,7 @@ from leadml.leads._contract import extra_sources
 from leadml.leads._csv import Reject, mask
 from leadml.leads._dates import has_zone, parse_microseconds
 from leadml.leads._history import change_notices, read_changes, values_at_handoff
+from leadml.leads._merged import hash_merged_ids, mark_merged_ids, with_merged_hashes
 from leadml.leads._presets import needs_header, settle_names
 from leadml.leads._sources import read_header, read_table, resolve_place
 from leadml.leads._store import open_store
@@ -228,6 +229,9 @@ def _read_typed(
     ]
     sources = [column.source for column in personal]
     raw = read_table(table, path, wanted=[*wanted, *sources], optional=[*optional, *sources])
+    if table.merged_ids is not None:
+        ids = raw.columns[_id_source(contract)]
+        table = with_merged_hashes(table, [hash_merged_ids(ids, raw.columns[table.merged_ids])])
     read = typed_rows(contract, table, raw)
     for column in personal:
         texts = raw.columns.get(column.source)
@@ -258,6 +262,8 @@ def typed_rows(contract: Contract, table: Table, raw: RawTable) -> TypedTable:
     """Read the texts of a table as the contract says; rows that break it or do not count are not kept."""
     read = TypedTable(table, raw, {}, np.ones(len(raw.lines), dtype=bool))
     mark_rows(read)
+    if table.merged_ids is not None:
+        mark_merged_ids(read, raw.columns[_id_source(contract)], raw.columns[table.merged_ids])
     mark_stages(read)
     for column in contract.columns:
         if column.table == table.name and column.role != "personal":
@@ -266,6 +272,10 @@ def typed_rows(contract: Contract, table: Table, raw: RawTable) -> TypedTable:
                 empty_series(column, len(raw.lines)) if absent else typed_values(column, read)
             )
     return read
+
+
+def _id_source(contract: Contract) -> str:
+    return next(column.source for column in contract.columns if column.role == "id")
 
 
 def _pseudonym(text: object, key: bytes) -> str | None:

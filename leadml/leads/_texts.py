@@ -172,6 +172,12 @@ def _without_unused(
     return np.append(np.cumsum(used) - 1, -1)[codes], uniques[used]
 
 
+def hash_texts(texts: Any) -> NDArray[np.uint64]:
+    """Return one number per cell, spaces around it apart: equal texts have equal numbers."""
+    known = (texts if isinstance(texts, Texts) else Texts(texts)).stripped()
+    return np.asarray(pd.util.hash_array(known, categorize=False), dtype=np.uint64)
+
+
 def join_texts(parts: Sequence[Texts | Sequence[str]]) -> Texts:
     """Return the cells of several columns as one."""
     import pyarrow as pa
