@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "draw_svg",
     "plot_bars",
+    "plot_curve",
     "plot_dependence",
     "plot_profile",
     "plot_quadrant",
@@ -275,6 +276,30 @@ def plot_series(frame: pd.DataFrame, ax: Axes | None = None, *, ylabel: str = ""
 
 
 _SKEWED = 10  # the largest value over the middle one from which on the axis is logarithmic
+
+
+def plot_curve(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str, ylabel: str) -> Axes:
+    """Plot a rate against a number, both to scale.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``x`` (ascending, from 0 on) and ``y`` (a share of one).
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    xlabel, ylabel : str
+        What they are, and in which unit.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    ax.plot(frame["x"], frame["y"], "o-", color=BLUE, markersize=4, linewidth=1.4)
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    _finish(ax, xlabel=xlabel, ylabel=ylabel, percent="y", grid="y")
+    return ax
 
 
 def plot_dependence(

@@ -12,6 +12,7 @@ from leadml import _plotting
 from leadml._plotting import (
     draw_svg,
     plot_bars,
+    plot_curve,
     plot_dependence,
     plot_profile,
     plot_quadrant,
@@ -222,3 +223,12 @@ def test_a_logarithmic_axis_has_a_label_at_each_power_of_ten():
 
 def test_dependence_of_nothing_is_an_empty_plot():
     assert plot_dependence(dependence([])).get_legend() is None
+
+
+def test_a_curve_is_drawn_to_scale():
+    frame = pd.DataFrame({"x": [4.4, 90.0, 207.0], "y": [0.4, 0.2, 0.1]})
+    ax = plot_curve(frame, xlabel="leads a month", ylabel="share won")
+    (line,) = ax.get_lines()
+    assert line.get_xdata().tolist() == [4.4, 90.0, 207.0]
+    assert (ax.get_xlim()[0], ax.get_ylim()[0]) == (0, 0)
+    assert ax.get_xlabel() == "leads a month"

@@ -11,8 +11,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from leadml._files import write_text
-from leadml._plotting import draw_svg, plot_bars, plot_quadrant, plot_series
-from leadml._render import format_count, render_template
+from leadml._plotting import draw_svg, plot_bars, plot_curve, plot_quadrant, plot_series
+from leadml._render import render_template
 from leadml.definitions import parse_criterion
 from leadml.errors import DefinitionError
 from leadml.explain import NOT_A_CAUSE
@@ -138,16 +138,12 @@ def _draw_trade_off(run: Run) -> Markup | None:
         return None
     points = pd.DataFrame(found["points"])
     points = points.iloc[np.unique(np.linspace(0, len(points) - 1, _MOST_POINTS).round().astype(int))]
-    frame = pd.DataFrame(
-        {
-            "period": [format_count(leads) for leads in points["leads"]],
-            "group": found["target"],
-            "value": points["rate"].to_numpy(),
-        }
-    )
+    frame = points.rename(columns={"leads": "x", "rate": "y"})
     label = f"Share {found['target']} against the leads handed over a month, best case on the older leads."
     svg = draw_svg(
-        lambda ax: plot_series(frame, ax, ylabel=f"{found['target']}, by leads a month"),
+        lambda ax: plot_curve(
+            frame, ax, xlabel="leads handed over a month", ylabel=f"share {found['target']}"
+        ),
         name="trade-off",
         label=label,
         size=(5.6, 2.6),
