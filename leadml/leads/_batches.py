@@ -34,7 +34,14 @@ from leadml.leads._read import (
     typed_rows,
     wanted_sources,
 )
-from leadml.leads._sources import LINE, open_source, read_blocks, read_header, resolve_place
+from leadml.leads._sources import (
+    LINE,
+    open_source,
+    read_blocks,
+    read_header,
+    resolve_place,
+    with_leads,
+)
 from leadml.leads._store import named_if_full, open_store
 from leadml.leads._table import TableCount
 from leadml.leads._texts import hash_texts
@@ -258,7 +265,7 @@ def open_leads(
     """
     roles = SCORED_ROLES if columns == "scored" else frozenset(ROLES) - {"personal"}
     optional = frozenset({"handed_over"} if columns == "scored" else ())
-    contract, left_out = _settled(contract, leads)
+    contract, left_out = _settled(with_leads(contract, leads), leads)
     used, table = _used_part(contract, roles)
     with closing(open_store()) as store, _open_main(used, table, leads, batch_rows) as source:
         others, changes = read_others(used, store=store, changes="all" if columns == "all" else "present")
@@ -351,22 +358,12 @@ def _open_main(
     place = resolve_place(contract, table, leads)
     before = None
     if not isinstance(place, str):
-        table, before = with_format_of(table, place, leads), _identity(table, place)
+        before = _identity(table, place)
     order = _id_column(contract).source
     with open_source(table, place, order_by=order, batch_rows=batch_rows) as source:
         yield source
     if not isinstance(place, str) and _identity(table, place) != before:
         raise LeadsError(f"{place}: the file changed while it was read; nothing is published. Try again.")
-
-
-def with_format_of(table: Table, path: Path, leads: Path | str | None) -> Table:
-    """Return a table with the format of the file that was named in place of its own."""
-    return with_format(table, path.suffix.removeprefix(".")) if leads is not None else table
-
-
-def with_format(table: Table, name: str) -> Table:
-    """Return a table with another of the formats that can be told by a file's ending."""
-    return dataclasses.replace(table, format=name) if name in {"csv", "parquet"} else table
 
 
 def _identity(table: Table, path: Path) -> tuple[int, int, int]:

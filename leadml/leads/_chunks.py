@@ -24,7 +24,7 @@ from leadml.leads._addresses import is_database
 from leadml.leads._blocks import BATCH_ROWS, FileSource
 from leadml.leads._contract import ROLES
 from leadml.leads._csv import CsvReader
-from leadml.leads._sources import LINE, resolve_place
+from leadml.leads._sources import LINE, resolve_place, with_format
 from leadml.leads._store import open_store
 from leadml.leads._texts import hash_texts
 
@@ -144,7 +144,7 @@ def plan_chunks(
         raise LeadsError(f"{contract.source}: only a file can be read in parts; export the table first.")
     # Refuses a file whose header does not fit.
     with _batches.open_leads(contract, leads=leads, columns=columns) as stream:
-        table = _batches.with_format_of(stream.table, place, leads)
+        table = stream.table
         return LeadPlan(
             contract=stream.contract,
             paths=tuple(stream.paths.items()),
@@ -250,7 +250,7 @@ def settle_repeated_rows(rows: list[tuple[int, str, tuple[object, ...]]]) -> dic
 
 
 def _source(table: Table, chunk: LeadChunk, batch_rows: int) -> FileSource:
-    table = _batches.with_format(table, chunk.format)
+    table = with_format(table, chunk.format)
     return FileSource(table, Path(chunk.path), batch_rows, chunk)
 
 

@@ -24,7 +24,7 @@ from leadml.leads._dates import has_zone, parse_microseconds
 from leadml.leads._history import change_notices, read_changes, values_at_handoff
 from leadml.leads._merged import hash_merged_ids, mark_merged_ids, with_merged_hashes
 from leadml.leads._presets import needs_header, settle_names
-from leadml.leads._sources import read_header, read_table, resolve_place
+from leadml.leads._sources import read_header, read_table, resolve_place, with_leads
 from leadml.leads._store import open_store
 from leadml.leads._table import LeadTable, Manifest, TableCount
 
@@ -103,6 +103,7 @@ def read_leads(
     QuarantineError
         If more rows of a table are damaged than `Contract.quarantine_limit` allows.
     """
+    contract = with_leads(contract, leads)
     paths = _paths(contract, leads)
     if need == "attributes":
         paths = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
     from leadml.leads._blocks import Source
     from leadml.leads._contract import Contract, Table
 
-__all__ = ["LINE", "RawTable", "open_source", "read_blocks", "read_header", "read_table", "resolve_place"]
+__all__ = [
+    "LINE",
+    "RawTable",
+    "open_source",
+    "read_blocks",
+    "read_header",
+    "read_table",
+    "resolve_place",
+    "with_format",
+    "with_leads",
+]
 
 LINE = "#line"  # `from: leads.#line`: the line itself names a lead in an export without ids
 
@@ -122,6 +133,19 @@ def read_blocks(source: Source, wanted: Sequence[str], optional: Sequence[str] =
             raw.columns[LINE] = np.array([str(line) for line in raw.lines.tolist()], dtype=object)
         yield raw
         del raw  # before the next rows are read
+
+
+def with_leads(contract: Contract, leads: Path | str | None) -> Contract:
+    """Return a contract whose first table has the format of the file that is named in place of its own."""
+    if leads is None or is_address(leads):
+        return contract
+    first = with_format(contract.tables[0], Path(leads).suffix.removeprefix("."))
+    return dataclasses.replace(contract, tables=(first, *contract.tables[1:]))
+
+
+def with_format(table: Table, name: str) -> Table:
+    """Return a table with another of the formats that can be told by a file's ending."""
+    return dataclasses.replace(table, format=name) if name in {"csv", "parquet"} else table
 
 
 def read_header(table: Table, place: Path | str) -> list[str]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from leadml.errors import InputMissingError, LeadsError
-from leadml.leads import ingest_leads, parse_contract, read_leads
+from leadml.leads import ingest_leads, open_leads, parse_contract, read_leads
 
 CONTRACT = """
 name: sources
@@ -357,3 +357,22 @@ def test_joined_tables_of_every_kind_of_source_give_the_same_leads(tmp_path):
         again, written = both(place)
         pd.testing.assert_frame_equal(again, frame)
         assert written == text
+
+
+def test_a_parquet_file_may_stand_in_for_a_csv(tmp_path):
+    frame = pd.DataFrame({"Id": ["1", "2"], "Created": ["2025-01-01", "2025-01-02"], "Size": ["5", "7"]})
+    frame.to_csv(tmp_path / "leads.csv", index=False)
+    frame.to_parquet(tmp_path / "newer.parquet")
+    contract = parse_contract(
+        "name: small\n"
+        'tables:\n  leads: {path: leads.csv, format: csv, delimiter: ",", encoding: utf-8}\n'
+        "columns:\n"
+        "  lead_id: {from: leads.Record ID|Id, role: id}\n"
+        '  created: {from: leads.Created, role: created, type: date, format: "%Y-%m-%d"}\n'
+        "  size: {from: leads.Size, role: attribute, type: integer}\n",
+        folder=tmp_path,
+    )
+    expected = read_leads(contract).frame
+    pd.testing.assert_frame_equal(read_leads(contract, leads=tmp_path / "newer.parquet").frame, expected)
+    with open_leads(contract, leads=tmp_path / "newer.parquet") as stream:
+        assert sum(len(batch.frame) for batch in stream) == 2
