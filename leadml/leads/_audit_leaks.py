@@ -46,6 +46,8 @@ _EVENT_WORDS = frozenset(_EVENTS.split())
 def labelled(targets: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.float64]]]:
     """Yield each target that has both classes: its name, who has a label, and the labels."""
     for name in ("won", "accepted"):
+        if name not in targets:
+            continue
         values = targets[name].to_numpy(dtype=np.float64)
         known = ~np.isnan(values)
         y = values[known]

@@ -15,6 +15,7 @@ __all__ = ["Cells", "cell_codes", "cells_of", "column_auc", "rank_auc"]
 
 _N_FOLDS = 5
 _PRIOR = 5.0
+_LARGEST = 1e300
 _N_BINS = 40
 
 
@@ -43,6 +44,7 @@ def cell_codes(values: pd.Series[Any]) -> NDArray[np.int64]:
     known = ~np.isnan(numbers)
     if not known.any():
         return np.zeros(len(values), dtype=np.int64)
+    numbers = np.clip(numbers, -_LARGEST, _LARGEST)  # quantiles are means of neighbours: infinity has none
     distinct = np.unique(numbers[known])
     edges = distinct
     if len(distinct) > _N_BINS:
