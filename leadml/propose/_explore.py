@@ -101,6 +101,7 @@ def plan_explorations(
         size = exploration_size(break_even, assumed)
         if size is None:
             continue
+        known = int(found.cells.labelled(found.gained[position]).sum())
         volume = float(found.cells.leads(found.gained[position]))
         monthly = volume / months if months else None
         share, weeks = _pace(size, monthly)
@@ -116,9 +117,11 @@ def plan_explorations(
             cost=cost,
             break_even=break_even,
             assumed_rate=assumed,
+            n_known=known,
             reason=_reason(
                 change.written,
                 change.proposed,
+                known,
                 size,
                 share,
                 weeks,
@@ -169,6 +172,7 @@ def _pace(size: int, monthly: float | None) -> tuple[float, int | None]:
 def _reason(
     written: str,
     proposed: str | None,
+    known: int,
     size: int,
     share: float,
     weeks: int | None,
@@ -178,7 +182,8 @@ def _reason(
     word: str,
 ) -> str:
     band = f"`{proposed}` instead of `{written}`" if proposed else f"leads that meet all but `{written}`"
-    text = f"{band}: no verdicts there, so nobody can know. Hand over {say_leads(size)}, picked at random"
+    why = "only leads that somebody picked have verdicts there" if known else "no verdicts there"
+    text = f"{band}: {why}, so nobody can know. Hand over {say_leads(size)}, picked at random"
     if weeks is not None:
         text += f" ({format_rate(share)} of those that come, about {weeks} week{'s' if weeks != 1 else ''})"
     if cost is not None:

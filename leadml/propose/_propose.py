@@ -444,7 +444,9 @@ def _plan(
             overall=(float(review.handed.k), float(review.handed.n)),
         )
     notes = {
-        plan.criterion: f"looser (`{plan.to}`) has no verdicts: {say_leads(plan.n)} at random would tell"
+        plan.criterion: f"looser (`{plan.to}`) has "
+        f"{'verdicts only of leads that somebody picked' if plan.n_known else 'no verdicts'}: "
+        f"{say_leads(plan.n)} at random would tell"
         for plan in explore
     }
     return explore, notes | refused, more

@@ -258,6 +258,8 @@ class Exploration:
     break_even, assumed_rate : float
         The rate that pays, and the one that the size was planned for.
     reason : str
+    n_known : int
+        Leads of the band whose label is known: somebody picked them.
     """
 
     criterion: str
@@ -271,6 +273,7 @@ class Exploration:
     break_even: float
     assumed_rate: float
     reason: str
+    n_known: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in ARCHITECTURE's JSON shape."""

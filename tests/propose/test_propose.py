@@ -110,6 +110,9 @@ def test_leads_that_somebody_picked_are_promising_at_most(worlds):
         assert change.grade == "B"
         assert 0 <= change.tipping_point < 0.1
         assert "picked" in change.reason
+    assert all(plan.n_known > 50 and "somebody picked" in plan.reason for plan in result.explore)
+    assert any("verdicts only of leads that somebody picked" in each.reason for each in result.kept)
+    assert not any("no verdicts" in each.reason for each in result.kept)
 
 
 def test_shuffled_confirmation_labels_do_not_change_the_registration(worlds):
