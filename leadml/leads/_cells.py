@@ -507,4 +507,4 @@ def _dates(column: Column, codes: NDArray[np.int64], parsed: list[object]) -> pd
 
 def _instants(column: Column, instants: NDArray[np.int64]) -> pd.Series[Any]:
     series = pd.Series(instants.view("datetime64[us]"))
-    return series.dt.tz_localize("UTC") if column.zoned else series
+    return series.dt.tz_localize("UTC").copy() if column.zoned else series  # a copy may be changed

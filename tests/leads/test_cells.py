@@ -295,3 +295,15 @@ def test_a_column_of_numbers_is_read_without_looking_at_single_texts(monkeypatch
     assert typed.series.isna().tolist() == [False, True, True]
     dates = column("date", format=("%Y-%m-%d", "%d.%m.%Y %H:%M"))
     assert type_column(dates, ["2024-02-29", "29.02.2024 12:00"]).series.notna().all()
+
+
+def test_a_part_of_an_array_is_held_from_its_own_beginning():
+    import pyarrow as pa
+
+    texts = [str(number) for number in range(40)]
+    for kind in (pa.string(), pa.large_string()):
+        part = Texts(pa.array(texts, kind).slice(30))
+        assert part.arrow.offset == 0
+        assert part.objects().tolist() == texts[30:]
+    encoded = Texts(pa.array(texts).dictionary_encode().slice(30))
+    assert encoded.objects().tolist() == texts[30:]
