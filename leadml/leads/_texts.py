@@ -94,7 +94,7 @@ class Texts:
         except (OverflowError, ValueError, pa.ArrowException):
             raise LeadsError(f"{where} holds dates outside the years 1 to 9999.") from None
         if self._arrow is not None and self._arrow.offset:
-            # A part of an array: before pyarrow 24 if_else mixes up texts that do not begin at the buffer's start.
+            # A part of an array: not every version of Arrow's if_else looks where it begins.
             self._arrow = pa.concat_arrays([self._arrow, self._arrow.slice(0, 0)])
 
     @property
