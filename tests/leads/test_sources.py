@@ -217,7 +217,7 @@ def test_a_url_that_gives_nothing_is_named_without_its_keys(tmp_path):
         read_leads(contract(tmp_path, '"nosuch://me:secret@host/leads.csv?sig=secret"'))
     assert "secret" not in str(caught.value)
     with pytest.raises(InputMissingError, match="no such file, or nothing answers"):
-        read_leads(contract(tmp_path, '"file:///nowhere/leads.csv"'))
+        read_leads(contract(tmp_path, f'"file://{tmp_path}/nowhere/leads.csv"'))
 
 
 def test_a_workbook_behind_a_url_is_read_and_errors_name_the_url(tmp_path, from_csv):
