@@ -34,13 +34,15 @@ __all__ = [
     "WidestDefinition",
     "changes_at",
     "count_totals",
+    "find_front",
+    "find_usable",
     "find_widest_definition",
-    "has_labels",
     "say_definition",
     "search_older",
 ]
 
 _STEP = 1.05
+_FEWEST = 20  # labelled leads that a definition hands over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -246,27 +248,41 @@ def _count_handed(review: Review) -> NDArray[np.int64]:
     return np.bincount(cells.index[inside], minlength=cells.n)
 
 
-def has_labels(found: SearchResult) -> NDArray[np.bool_]:
-    """Return which edits gain only leads with a label; the last entry is as written."""
+def find_usable(review: Review, found: SearchResult, n: Floats) -> NDArray[np.bool_]:
+    """Return which edits gain only leads with a label and leave enough of those; the last is as written.
+
+    Parameters
+    ----------
+    review : Review
+    found : SearchResult
+    n : ndarray of float of shape (n_edits + 1,)
+        Labelled accounts handed over after each edit (`count_totals`).
+    """
     gained = found.cells.evidence(found.gained)
-    return np.append(found.cells.labelled(found.gained).sum(-1) >= KNOWN_SHARE * gained, values=True)
+    labelled = found.cells.labelled(found.gained).sum(-1) >= KNOWN_SHARE * gained
+    usable = np.append(labelled, values=True) & (n >= _FEWEST)
+    if not review.gained_trusted:
+        usable &= np.append(found.cells.leads(found.gained) == 0, values=True)
+    return usable
+
+
+def find_front(volume: Floats, rate: Floats, usable: NDArray[np.bool_]) -> list[int]:
+    """Return the definitions that no other beats in both leads and rate, strictest first."""
+    front: list[int] = []
+    most = 0.0
+    for place in sorted(np.flatnonzero(usable).tolist(), key=lambda spot: (-rate[spot], -volume[spot], spot)):
+        if volume[place] > most:
+            front.append(place)
+            most = float(volume[place])
+    return front
 
 
 def _walk(review: Review, max_changes: int, floor: float) -> tuple[SearchResult, list[int]]:
     """Fix the walk on the older quarters: the front of volume and rate, strictest first; -1 is as written."""
     found = search_older(review, max_changes)
     volume, n, k = count_totals(review, found)
-    usable = has_labels(found) & (n >= 20)
-    if not review.gained_trusted:
-        usable &= np.append(found.cells.leads(found.gained) == 0, values=True)
     rate = np.where(n > 0, k / np.maximum(n, 1), 0.0)
-    spots = np.flatnonzero(usable).tolist()
-    front: list[int] = []
-    most = 0.0
-    for place in sorted(spots, key=lambda spot: (-rate[spot], -volume[spot], spot)):
-        if volume[place] > most:
-            front.append(place)
-            most = float(volume[place])
+    front = find_front(volume, rate, find_usable(review, found, n))
     # A walk ends at its first step that is not proven: begin where the proof is easiest, not where the rate
     # is highest on a handful of leads. Below the floor nothing can be proven; a step must add leads.
     front = [place for place in front if rate[place] >= floor]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bits = NDArray[np.bool_]
 
-__all__ = ["Ranking", "pick_candidates", "rank_edits"]
+__all__ = ["Ranking", "pick_candidates", "rank_edits", "sum_gains"]
 
 KNOWN_SHARE = 0.95  # of the leads gained: "practically all have a label"
 KNOWN_SHARE_LOST = 0.5
@@ -98,8 +98,7 @@ def rank_edits(
     cells = found.cells
     n_gained, n_lost = cells.labelled(found.gained), cells.labelled(found.lost)
     k_gained, k_lost = cells.yes(found.gained), cells.yes(found.lost)
-    gain = (k_gained * stakes.value - n_gained * stakes.cost_gained).sum(-1)
-    gain -= (k_lost * stakes.value - n_lost * stakes.cost_lost).sum(-1)
+    gain = sum_gains(found, stakes)
     variance = _variance(k_gained, n_gained, stakes, "gained") + _variance(k_lost, n_lost, stakes, "lost")
     se = np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -125,6 +124,16 @@ def rank_edits(
         eligible=eligible,
         allowed=allowed,
     )
+
+
+def sum_gains(found: SearchResult, stakes: Stakes) -> Floats:
+    """Sum up the value of the labelled leads that each edit gains and loses."""
+    cells = found.cells
+    gain = (cells.yes(found.gained) * stakes.value - cells.labelled(found.gained) * stakes.cost_gained).sum(
+        -1
+    )
+    gain -= (cells.yes(found.lost) * stakes.value - cells.labelled(found.lost) * stakes.cost_lost).sum(-1)
+    return np.asarray(gain)
 
 
 def _variance(k: Floats, n: Floats, stakes: Stakes, side: str) -> Floats:

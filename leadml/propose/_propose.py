@@ -459,17 +459,11 @@ def _hopeless(review: Review) -> str:
     word = "accepted" if review.target == "accepted" else "won"
     if not review.n_handed:
         return "the definition hands over no lead of the older quarters"
-    if not np.sum(review.gather(_count_known)):
+    if not review.handed.n:
         return f"of no lead handed over in the older quarters it is known whether it was {word}"
     if review.few_wins:
         return f"too few leads handed over are recorded as {word} to say what changing it would bring"
     return f"all leads handed over in the older quarters were {word}: nothing tells good from bad"
-
-
-def _count_known(review: Review) -> int:
-    """Count the leads handed over in the older quarters whose label is known."""
-    known = review.board.handed_over & review.windows.discover & review.evidence & (review.labels > 0)
-    return int(known.sum())
 
 
 def _closing_notices(

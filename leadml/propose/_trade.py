@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from leadml._plotting import plot_series
+from leadml._plotting import plot_curve
 from leadml._render import render_card, render_frame
-from leadml.propose._floor import changes_at, count_totals, has_labels, say_definition, search_older
+from leadml.propose._floor import (
+    changes_at,
+    count_totals,
+    find_front,
+    find_usable,
+    say_definition,
+    search_older,
+)
+from leadml.propose._pick import sum_gains
 from leadml.propose._review import open_review
 
 if TYPE_CHECKING:
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["TradeOff", "compute_trade_off", "make_trade_off"]
 
 _MAX_STEPS = 30
-_FEWEST = 20  # labelled leads that a definition hands over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,14 +91,8 @@ class TradeOff:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot rate against leads handed over."""
-        frame = pd.DataFrame(
-            {
-                "period": [f"{leads:,.0f}" for leads in self.points["leads"]],
-                "group": "rate",
-                "value": self.points["rate"],
-            }
-        )
-        return plot_series(frame, ax, ylabel="rate of what is handed over")
+        frame = self.points.rename(columns={"leads": "x", "rate": "y"})
+        return plot_curve(frame, ax, xlabel=f"leads handed over, {self.per}", ylabel=f"share {self.target}")
 
 
 def compute_trade_off(
@@ -135,9 +136,7 @@ def make_trade_off(review: Review, found: SearchResult) -> TradeOff:
     """Read the trade-off off a search of the older quarters (`compute_trade_off`)."""
     volume, n, k = count_totals(review, found)
     rate = np.where(n > 0, k / np.maximum(n, 1), 0.0)
-    usable = has_labels(found) & (n >= _FEWEST)
-    if not review.gained_trusted:
-        usable &= np.append(found.cells.leads(found.gained) == 0, values=True)
+    usable = find_usable(review, found, n)
     value = _value(review, found)
     written = len(volume) - 1
     most = volume[written] if review.max_leads is None else max(review.max_leads, 0.0)
@@ -150,9 +149,9 @@ def make_trade_off(review: Review, found: SearchResult) -> TradeOff:
     }
     if review.stakes is None or not review.stakes.signed:
         del best["value"]
-    shown = sorted(
-        {*_front(volume, rate, usable), *best.values(), written}, key=lambda spot: (volume[spot], spot)
-    )
+    front = find_front(volume, rate, usable)
+    front = front[:: max(1, len(front) // _MAX_STEPS)]
+    shown = sorted({*front, *best.values(), written}, key=lambda spot: (volume[spot], spot))
     months = review.windows.discover_months or 1.0
     return TradeOff(
         points=pd.DataFrame(
@@ -180,11 +179,7 @@ def _value(review: Review, found: SearchResult) -> Floats:
     """Return the change in value of each edit; the last entry is as written."""
     if review.stakes is None:
         return np.zeros(len(found.edits) + 1)
-    cells, stakes = found.cells, review.stakes
-    change = (cells.yes(found.gained) - cells.yes(found.lost)) * stakes.value
-    change -= cells.labelled(found.gained) * stakes.cost_gained
-    change += cells.labelled(found.lost) * stakes.cost_lost
-    return np.append(change.sum(-1), 0.0)
+    return np.append(sum_gains(found, review.stakes), 0.0)
 
 
 def _best(score: Floats, allowed: NDArray[np.bool_]) -> int:
@@ -193,14 +188,3 @@ def _best(score: Floats, allowed: NDArray[np.bool_]) -> int:
         return len(score) - 1
     reachable = np.where(allowed, score, -np.inf)
     return len(score) - 1 - int(reachable[::-1].argmax())
-
-
-def _front(volume: Floats, rate: Floats, usable: NDArray[np.bool_]) -> list[int]:
-    """Return the definitions that no other beats in both leads and rate, at most thirty or so."""
-    front: list[int] = []
-    most = 0.0
-    for place in sorted(np.flatnonzero(usable), key=lambda spot: (-rate[spot], -volume[spot], spot)):
-        if volume[place] > most:
-            front.append(int(place))
-            most = float(volume[place])
-    return front[:: max(1, len(front) // _MAX_STEPS)]
