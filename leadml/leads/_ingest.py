@@ -16,8 +16,8 @@ from leadml.leads._export import plain_texts, write_quarantine
 from leadml.leads._loop import count_days
 from leadml.leads._read import (
     day_of_export,
-    over_limit_error,
     quarantine_frame,
+    refuse_over_limit,
     unlisted_notices,
 )
 from leadml.leads._table import Manifest, quarantine_entries
@@ -131,7 +131,7 @@ def ingest_leads(
             write = _write_csv if target.suffix == ".csv" else _write_parquet
             contract = stream.contract
             write(temporary, contract, tally.watch(contract, iter(stream), progress))
-            _refuse_over_limit(contract, tally, stream.table.name)
+            refuse_over_limit(contract, stream.table.name, tally.rejects, tally.read)
     except QuarantineError as error:
         if quarantine is not None and error.quarantine is not None:
             write_quarantine(error.quarantine, quarantine)
@@ -185,13 +185,6 @@ class _Tally:
             if progress is not None:
                 progress(self.read)
             yield batch.frame
-
-
-def _refuse_over_limit(contract: Contract, tally: _Tally, table: str) -> None:
-    if tally.read and len(tally.rejects) > contract.quarantine_limit * tally.read:
-        error = over_limit_error(contract, table, tally.rejects, tally.read)
-        error.quarantine = quarantine_frame([(table, tally.rejects)])
-        raise error
 
 
 def _digest(contract: Contract, leads: Path | str | None) -> str:

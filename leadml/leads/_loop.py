@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadml._files import compute_sha256
 from leadml.leads._chunks import open_chunk
 from leadml.leads._read import (
     JoinFit,
     day_of_export,
+    digest_inputs,
+    find_places,
     known_instants,
-    over_limit_error,
     quarantine_frame,
+    refuse_over_limit,
     unlisted_notices,
 )
-from leadml.leads._sources import resolve_place
 from leadml.leads._table import LeadTable, Manifest
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     import pandas as pd
 
@@ -169,10 +168,7 @@ def settle_tallies(
             used = np.unpackbits(np.frombuffer(bits, np.uint8), count=n).astype(bool)
             fit.used[name] = fit.used.get(name, np.zeros(n, bool)) | used
     table = contract.tables[0].name
-    if total.read and len(total.rejects) > contract.quarantine_limit * total.read:
-        error = over_limit_error(contract, table, total.rejects, total.read)
-        error.quarantine = quarantine_frame([(table, total.rejects)])
-        raise error
+    refuse_over_limit(contract, table, total.rejects, total.read)
     day, note = (as_of, None) if as_of is not None else day_of_export(dict(total.days))
     notices = [
         *plan.notices,
@@ -189,15 +185,9 @@ def settle_tallies(
             quarantined=len(total.rejects),
             duplicates=total.duplicates,
             notices=tuple(notices),
-            data_sha256=_digest(contract, leads),
+            data_sha256=digest_inputs(find_places(contract, leads), {}),
             other_tables=plan.other_counts,
         ),
         quarantine=quarantine_frame([(table, total.rejects), *plan.other_rejects]),
         as_of=day,
     )
-
-
-def _digest(contract: Contract, leads: Path | str | None) -> str:
-    places = {table.name: resolve_place(contract, table, leads) for table in contract.tables}
-    lines = [f"{name} {compute_sha256(place)}" for name, place in places.items() if isinstance(place, Path)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

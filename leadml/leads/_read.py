@@ -42,7 +42,9 @@ __all__ = [
     "change_counts",
     "conditional_texts",
     "day_of_export",
+    "digest_inputs",
     "family_series",
+    "find_places",
     "key_texts",
     "known_instants",
     "last_stages",
@@ -104,7 +106,7 @@ def read_leads(
         If more rows of a table are damaged than `Contract.quarantine_limit` allows.
     """
     contract = with_leads(contract, leads)
-    paths = _paths(contract, leads)
+    paths = find_places(contract, leads)
     if need == "attributes":
         paths = {
             name: path
@@ -163,7 +165,7 @@ def read_leads(
         quarantined=main.n_quarantined,
         duplicates=main.n_duplicates,
         notices=(*notices, *([day_notice] if day_notice else [])),
-        data_sha256=_data_digest(paths, reads),
+        data_sha256=digest_inputs(paths, reads),
         other_tables=(*table_counts(others), *change_counts(changes)),
         nameless=tuple((name, place) for name, read in reads.items() for place in read.raw.nameless),
     )
@@ -201,7 +203,8 @@ class TypedTable:
         self.keep[row] = False
 
 
-def _paths(contract: Contract, leads: Path | str | None) -> dict[str, Path | str]:
+def find_places(contract: Contract, leads: Path | str | None) -> dict[str, Path | str]:
+    """Return where each table lies."""
     return {table.name: resolve_place(contract, table, leads) for table in contract.tables}
 
 
@@ -750,7 +753,8 @@ def quarantine_frame(tables: list[tuple[str, list[Reject]]]) -> pd.DataFrame:
     return frame
 
 
-def _data_digest(paths: dict[str, Path | str], reads: dict[str, TypedTable]) -> str:
+def digest_inputs(paths: dict[str, Path | str], reads: dict[str, TypedTable]) -> str:
+    """Return the digest of the files, and of what was read from where there is no file."""
     lines = [
         f"{name} {compute_sha256(path) if isinstance(path, Path) else _content_digest(reads[name].raw)}"
         for name, path in paths.items()
