@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from leadml._files import read_bytes
 from leadml.definitions import load_definition
 from leadml.errors import ExperimentError
-from leadml.experiment._run import split_leads
-from leadml.leads import compute_targets, load_contract, read_leads
+from leadml.experiment._run import read_experiment_leads, split_leads
+from leadml.leads import compute_targets
 from leadml.propose import (
     Goal,
     Range,
@@ -56,7 +56,7 @@ def sample_experiment(
     """
     definition = load_definition(experiment.definition)
     asked = [parse_what_if(definition, text) for text in changes]
-    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    table = read_experiment_leads(experiment)
     return sample_exploration(definition, table, changes=asked, share=share, salt=salt)
 
 
@@ -81,7 +81,7 @@ def follow_experiment(
     if not 0 < break_even < 1:
         raise ExperimentError(f"break-even: expected a rate between 0 and 1, got {break_even!r}.")
     sample = read_exploration(explored)
-    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    table = read_experiment_leads(experiment)
     return follow_exploration(
         sample,
         table,
@@ -114,7 +114,7 @@ def audit_experiment(
     """
     promised, _ = read_promised(proposals)
     before, after = load_definition(experiment.definition), load_definition(adopted)
-    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    table = read_experiment_leads(experiment)
     targets = compute_targets(table)
     return audit_adopted(
         before,

@@ -42,6 +42,7 @@ __all__ = [
     "analyse_experiment",
     "ask_experiment",
     "propose_on_spark",
+    "read_experiment_leads",
     "split_leads",
     "widen_experiment",
 ]
@@ -113,7 +114,7 @@ def analyse_experiment(
     steps = _Steps(total=4 + 2 * len(experiment.targets), report=progress)
     steps.begin("reading the definition and the leads")
     definition = load_definition(experiment.definition)
-    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    table = read_experiment_leads(experiment)
     targets = compute_targets(table)
     proposals = None
     if until == "proposals":
@@ -261,7 +262,7 @@ def ask_experiment(
     """
     definition = load_definition(experiment.definition)
     asked = tuple(parse_what_if(definition, text) for text in changes)
-    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    table = read_experiment_leads(experiment)
     targets = compute_targets(table)
     return judge_what_if(
         definition,
@@ -293,7 +294,7 @@ def widen_experiment(experiment: Experiment) -> WidestDefinition:
         If an input is refused, or the goal names no minimum.
     """
     definition = load_definition(experiment.definition)
-    table = read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
+    table = read_experiment_leads(experiment)
     targets = compute_targets(table)
     return find_widest_definition(
         definition,
@@ -305,6 +306,11 @@ def widen_experiment(experiment: Experiment) -> WidestDefinition:
         error_rate=experiment.error_rate,
         register=lambda _registration: None,
     )
+
+
+def read_experiment_leads(experiment: Experiment) -> LeadTable:
+    """Read the leads that an experiment names."""
+    return read_leads(load_contract(experiment.contract), leads=experiment.leads, as_of=experiment.as_of)
 
 
 def split_leads(experiment: Experiment, table: LeadTable, targets: pd.DataFrame) -> TimeSplit:
