@@ -114,6 +114,8 @@ def analyse_experiment(
     steps = _Steps(total=4 + 2 * len(experiment.targets), report=progress)
     steps.begin("reading the definition and the leads")
     definition = load_definition(experiment.definition)
+    key = experiment.ratings_key
+    judged = None if key is None else read_ratings(experiment.ratings, key=key)
     table = read_experiment_leads(experiment)
     targets = compute_targets(table)
     proposals = None
@@ -146,10 +148,7 @@ def analyse_experiment(
     steps.begin("holding the definition against the leads")
     trained = {target: model for target, model in models.items() if isinstance(model, TrainedModel)}
     comparison = compare_definition(definition, table, targets, models=trained)
-    ratings = None
-    if experiment.ratings_key is not None:
-        judged = read_ratings(experiment.ratings, key=experiment.ratings_key)
-        ratings = compare_ratings(judged, definition, table)
+    ratings = None if judged is None else compare_ratings(judged, definition, table)
     return replace(result, comparison=comparison, ratings=ratings)
 
 
